@@ -1,0 +1,8 @@
+//! Statistics over rows of metrics: least squares, tail probabilities, and the paper's table made of them.
+//!
+//! Each file is one method with the source of its formula; none knows where the rows come from.
+
+pub mod ols;
+pub mod paper_table;
+pub mod summary;
+pub mod tails;

@@ -1,0 +1,127 @@
+//! Where artifacts lie in the store, and the Parquet schemas of curve parts and manifests.
+//!
+//! ```text
+//! studies/<study>/study.toml
+//! studies/<study>/manifest.parquet
+//! studies/<study>/curves/<shard>-<fence>-<n>.parquet
+//! studies/<study>/reports/<time>/index.html
+//! datasets/<sha256>.parquet
+//! ```
+//!
+//! Keys are relative to the store's root and use `/`. Schemas are given as Arrow schemas; `docs/artifacts.md` shows them to users.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow_schema::{DataType, Field, Schema};
+use sha2::{Digest, Sha256};
+
+/// Key-value metadata of a data set's Parquet file: JSON with its [`crate::study::DataSummary`] and provenance.
+pub const DATASET_METADATA: &str = "curvefleet.dataset";
+/// Key-value metadata of a curve part: JSON of [`PartProvenance`].
+pub const PART_METADATA: &str = "curvefleet.part";
+/// Key-value metadata of a manifest: the study's name.
+pub const MANIFEST_METADATA: &str = "curvefleet.manifest";
+
+/// The folder of a study.
+pub fn study_folder(study: &str) -> String {
+    format!("studies/{study}")
+}
+
+/// The resolved study file.
+pub fn study_key(study: &str) -> String {
+    format!("studies/{study}/study.toml")
+}
+
+/// The list of a study's runs and their curve parts.
+pub fn manifest_key(study: &str) -> String {
+    format!("studies/{study}/manifest.parquet")
+}
+
+/// A curve part: the `n`-th commit under the lease `fence` of `shard`. Two leases never share a fence, so two workers never write one key.
+pub fn part_key(study: &str, shard: &str, fence: u64, n: u32) -> String {
+    format!("studies/{study}/curves/{shard}-{fence}-{n}.parquet")
+}
+
+/// The folder of one report; `time` is a sortable name such as `2026-01-31T12-00-00Z`.
+pub fn report_folder(study: &str, time: &str) -> String {
+    format!("studies/{study}/reports/{time}")
+}
+
+/// A canonical data set, named by the SHA-256 of its bytes.
+pub fn dataset_key(sha256: &str) -> String {
+    format!("datasets/{sha256}.parquet")
+}
+
+/// SHA-256 of some bytes as 64 lower-case hex digits.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// Where a curve part comes from, kept in its Parquet metadata.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct PartProvenance {
+    /// The study that was trained.
+    pub study: String,
+    /// The shard.
+    pub shard: String,
+    /// Version of the worker program.
+    pub version: String,
+    /// Backend and instruction set, such as `flex/avx512`.
+    pub backend: String,
+    /// SHA-256 of the data set.
+    pub data_sha256: String,
+}
+
+/// Curve part: one row per (run, epoch), runs one after another, epochs from 1.
+///
+/// Undefined ratios are null. `test_*` stand in the last epoch's row alone. `curve` holds the probe's accuracy at every time
+/// step, `[time]`, between 0 and 1.
+pub static CURVE_SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
+    let mut fields = run_fields();
+    fields.push(Field::new("epoch", DataType::UInt32, false));
+    fields.push(Field::new("train_loss", DataType::Float64, false));
+    for part in ["validation", "test"] {
+        for figure in SCORES {
+            fields.push(Field::new(format!("{part}_{figure}"), DataType::Float64, true));
+        }
+    }
+    fields.push(Field::new("curve", DataType::new_list(DataType::Float64, false), false));
+    Arc::new(Schema::new(fields))
+});
+
+/// The figures that a network's predictions are scored by, in the order of the columns `validation_*` and `test_*`.
+pub const SCORES: [&str; 5] = ["loss", "accuracy", "precision", "recall", "f1"];
+
+/// Manifest: one row per run that is done or failed, in the plan's order. Part columns are null for failed runs.
+pub static MANIFEST_SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
+    let mut fields = run_fields();
+    fields.extend([
+        Field::new("shard", DataType::Utf8, false),
+        // "done" or "failed".
+        Field::new("state", DataType::Utf8, false),
+        // The part's key, relative to the store's root; reused runs lie in another study's folder.
+        Field::new("part", DataType::Utf8, true),
+        Field::new("size_bytes", DataType::UInt64, true),
+        Field::new("sha256", DataType::Utf8, true),
+        Field::new("fence", DataType::UInt64, true),
+        Field::new("worker", DataType::Utf8, true),
+        // Milliseconds since 1970.
+        Field::new("committed_ms", DataType::UInt64, true),
+        Field::new("attempts", DataType::UInt32, false),
+        Field::new("error", DataType::Utf8, true),
+    ]);
+    Arc::new(Schema::new(fields))
+});
+
+/// The columns that say which run a row is about, first in both schemas.
+fn run_fields() -> Vec<Field> {
+    vec![
+        Field::new("run", DataType::Utf8, false),
+        Field::new("data", DataType::Utf8, false),
+        Field::new("condition", DataType::Utf8, false),
+        // "true" or "shuffled".
+        Field::new("labels", DataType::Utf8, false),
+        Field::new("model", DataType::Utf8, false),
+        Field::new("seed", DataType::UInt64, false),
+    ]
+}

@@ -1,0 +1,31 @@
+//! Bounds on what may be sent, listed or named. A limit that is met is refused with a sentence, never cut silently.
+
+/// Largest gRPC message either side takes, in bytes. The largest that is sent is a page of runs (about 300 bytes each) or a commit with its logs.
+pub const MAX_MESSAGE_BYTES: usize = 16 << 20;
+/// Longest study file, in bytes, as text.
+pub const MAX_STUDY_BYTES: usize = 1 << 20;
+/// Most runs of one study.
+pub const MAX_RUNS_PER_STUDY: u64 = 5_000_000;
+/// Most runs of one shard, so that a lease's message and a commit stay small.
+pub const MAX_RUNS_PER_SHARD: u32 = 1_000;
+/// Most shards that one lease request is given.
+pub const MAX_SHARDS_PER_LEASE: u32 = 64;
+/// Most runs on one page of a listing.
+pub const MAX_RUNS_PER_PAGE: u32 = 5_000;
+/// Most run ids in one look-up.
+pub const MAX_RUNS_PER_CHECK: usize = 50_000;
+/// Most leases that one heartbeat or release names.
+pub const MAX_HELD_PER_MESSAGE: usize = 1_024;
+/// Open streams (heartbeats, watchers) on one connection.
+pub const MAX_STREAMS_PER_CONNECTION: u32 = 256;
+/// Longest name of a study, data set, model, class or worker, in bytes.
+pub const MAX_NAME_BYTES: usize = 120;
+/// Longest error sentence kept with an attempt, in bytes.
+pub const MAX_ERROR_BYTES: usize = 4 << 10;
+/// Longest log kept with an attempt, in bytes; a worker sends the last lines.
+pub const MAX_LOG_BYTES: usize = 16 << 10;
+
+/// The longest prefix of `text` that has at most `max_bytes` bytes and ends on a character.
+pub fn prefix(text: &str, max_bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(max_bytes)]
+}

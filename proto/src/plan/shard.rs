@@ -1,0 +1,84 @@
+//! The unit of lease: runs that share data set, condition and model and differ by seed.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::run::{Run, RunSettings};
+use super::{Cell, Error, cells};
+use crate::study::Study;
+
+/// Names a shard: 16 hex digits, a hash of the study's name and the runs in it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ShardId(String);
+
+/// All that a worker needs to train a shard, and to name the rows of its curve parts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShardSpec {
+    /// The study.
+    pub study: String,
+    /// The shard.
+    pub shard: ShardId,
+    /// The data set's name in the study.
+    pub data: String,
+    /// The condition's name.
+    pub condition: String,
+    /// The model's name in the study.
+    pub model: String,
+    /// What decides the runs' numbers, apart from their seeds.
+    pub settings: RunSettings,
+    /// One run per seed.
+    pub seeds: Vec<u64>,
+}
+
+impl ShardSpec {
+    /// The shard's runs, in the order of its seeds.
+    pub fn runs(&self) -> impl Iterator<Item = Run> + '_ {
+        self.seeds.iter().map(|seed| Run { id: self.settings.run_id(*seed), seed: *seed })
+    }
+}
+
+/// The shards of a study, in its order.
+///
+/// # Errors
+/// As [`cells`].
+pub fn shards(study: &Study) -> Result<impl Iterator<Item = ShardSpec> + '_, Error> {
+    let cells = cells(study)?;
+    Ok(cells.into_iter().flat_map(move |cell| {
+        let settings = RunSettings::of(study, &cell);
+        study.seeds.chunks(study.shard_size as usize).map(move |seeds| spec(study, &cell, &settings, seeds)).collect::<Vec<_>>()
+    }))
+}
+
+fn spec(study: &Study, cell: &Cell<'_>, settings: &RunSettings, seeds: &[u64]) -> ShardSpec {
+    let mut hash = Sha256::new();
+    hash.update("curvefleet shard\0");
+    hash.update(&study.name);
+    for seed in seeds {
+        hash.update([0]);
+        hash.update(settings.run_id(*seed).to_string());
+    }
+    ShardSpec {
+        study: study.name.clone(),
+        shard: ShardId(hex::encode(&hash.finalize()[..8])),
+        data: cell.data.name.clone(),
+        condition: cell.condition_name.clone(),
+        model: cell.model.name.clone(),
+        settings: settings.clone(),
+        seeds: seeds.to_vec(),
+    }
+}
+
+impl ShardId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

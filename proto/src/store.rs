@@ -1,0 +1,148 @@
+//! Opening the object store that a URL names: a folder, `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`.
+//!
+//! The caller passes the environment's variables in; for `s3://` they are the usual ones: `AWS_ACCESS_KEY_ID`,
+//! `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION` (or `AWS_DEFAULT_REGION`), `AWS_ENDPOINT_URL` (or `AWS_ENDPOINT`),
+//! `AWS_ALLOW_HTTP`, and `AWS_VIRTUAL_HOSTED_STYLE_REQUEST=true` for the endpoints that want the bucket in the host name
+//! (path style is the default).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreScheme};
+use url::Url;
+
+/// An object store and its URL. Keys are relative to the URL.
+#[derive(Debug, Clone)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    url: String,
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The text is neither a folder nor a URL of a known kind.
+    #[error("the store `{url}` is not a folder or one of s3://bucket/prefix, gs://bucket/prefix, az://container/prefix: {reason}")]
+    Url {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The folder cannot be made or opened.
+    #[error("the store's folder {} cannot be used: {source}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The store refuses its settings, such as a missing region or key.
+    #[error("the store `{url}` cannot be opened: {source}")]
+    Settings {
+        /// The store's URL.
+        url: String,
+        /// What `object_store` says.
+        source: object_store::Error,
+    },
+}
+
+impl Store {
+    /// Opens the store at `location`; a folder is made where it is missing. `environment` gives keys, regions and endpoints.
+    ///
+    /// # Errors
+    /// If the location is of no known kind, its folder cannot be made, or its settings do not fit.
+    pub fn open(location: &str, environment: impl IntoIterator<Item = (String, String)>) -> Result<Store, Error> {
+        match location.split_once("://") {
+            None => Store::open_folder(PathBuf::from(location)),
+            Some(("file", _)) => {
+                let url = parse(location)?;
+                let folder = url.to_file_path().map_err(|()| bad_url(location, "a file:// URL needs an absolute path"))?;
+                Store::open_folder(folder)
+            }
+            Some(_) => Store::open_remote(location, environment),
+        }
+    }
+
+    fn open_folder(folder: PathBuf) -> Result<Store, Error> {
+        let open = || -> std::io::Result<(PathBuf, LocalFileSystem)> {
+            std::fs::create_dir_all(&folder)?;
+            let absolute = folder.canonicalize()?;
+            let files = LocalFileSystem::new_with_prefix(&absolute).map_err(std::io::Error::other)?;
+            Ok((absolute, files))
+        };
+        match open() {
+            Ok((absolute, files)) => Ok(Store { objects: Arc::new(files), url: absolute.display().to_string() }),
+            Err(source) => Err(Error::Folder { folder, source }),
+        }
+    }
+
+    fn open_remote(location: &str, environment: impl IntoIterator<Item = (String, String)>) -> Result<Store, Error> {
+        let url = parse(location)?;
+        let (scheme, prefix) = ObjectStoreScheme::parse(&url).map_err(|error| bad_url(location, &error.to_string()))?;
+        if !matches!(
+            scheme,
+            ObjectStoreScheme::AmazonS3 | ObjectStoreScheme::GoogleCloudStorage | ObjectStoreScheme::MicrosoftAzure
+        ) {
+            return Err(bad_url(location, "this kind of URL is not known"));
+        }
+        let options = environment.into_iter().map(|(key, value)| (key.to_ascii_lowercase(), value)).filter(|(key, _)| {
+            ["aws_", "google_", "azure_"].iter().any(|known| key.starts_with(known))
+        });
+        let (bucket, _) = object_store::parse_url_opts(&url, options)
+            .map_err(|source| Error::Settings { url: location.to_string(), source })?;
+        let objects: Arc<dyn ObjectStore> = if prefix == Path::default() {
+            Arc::from(bucket)
+        } else {
+            Arc::new(PrefixStore::new(bucket, prefix))
+        };
+        Ok(Store { objects, url: location.to_string() })
+    }
+
+    /// The store's objects, with keys relative to the store's URL.
+    pub fn objects(&self) -> Arc<dyn ObjectStore> {
+        self.objects.clone()
+    }
+
+    /// The store's URL, or the absolute path of its folder.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where an object lies, for a person: a file's path, or a URL.
+    pub fn locate(&self, key: &str) -> String {
+        format!("{}/{key}", self.url.trim_end_matches('/'))
+    }
+}
+
+fn parse(location: &str) -> Result<Url, Error> {
+    Url::parse(location).map_err(|error| bad_url(location, &error.to_string()))
+}
+
+fn bad_url(url: &str, reason: &str) -> Error {
+    Error::Url { url: url.to_string(), reason: reason.to_string() }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn open(location: &str) -> Result<Store, Error> {
+        Store::open(location, [("AWS_REGION".to_string(), "eu-west-1".to_string())])
+    }
+
+    #[test]
+    fn an_s3_url_opens_without_touching_the_network() {
+        assert_eq!(open("s3://bucket/some/prefix").unwrap().locate("a/b"), "s3://bucket/some/prefix/a/b");
+    }
+
+    #[test]
+    fn a_url_of_an_unknown_kind_is_refused_by_name() {
+        let error = open("ftp://host/folder").unwrap_err().to_string();
+        assert!(error.contains("ftp://host/folder") && error.contains("s3://"), "{error}");
+    }
+}

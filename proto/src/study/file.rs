@@ -1,0 +1,306 @@
+//! The keys that a study file may have. Unknown keys are refused; what is left out gets its default in [`super::resolve`].
+
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+use super::preset::Preset;
+use super::settings::{
+    ClassCount, Labels, ModelKind, Optimizer, Oversample, ProbeKind, ReadOut, Scoring, Shuffle, Split, States, Statistics,
+};
+use crate::limits::MAX_STUDY_BYTES;
+
+/// A study file as it was typed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudyFile {
+    /// The study's name.
+    pub name: String,
+    /// One line about it.
+    #[serde(default)]
+    pub description: String,
+    /// Where defaults come from.
+    #[serde(default)]
+    pub preset: Preset,
+    /// A count or a list.
+    pub seeds: Option<Seeds>,
+    /// Most runs per lease.
+    pub shard_size: Option<u32>,
+    /// Data sets.
+    #[serde(default)]
+    pub data: Vec<DataEntry>,
+    /// Conditions; none means all pairs of every data set with true and shuffled labels.
+    #[serde(default)]
+    pub conditions: Vec<ConditionsEntry>,
+    /// Models; none means one LSTM.
+    #[serde(default)]
+    pub models: Vec<ModelEntry>,
+    /// Training settings.
+    #[serde(default)]
+    pub training: TrainingEntry,
+    /// Probe settings.
+    #[serde(default)]
+    pub probe: ProbeEntry,
+}
+
+/// Seeds: `seeds = 20` means 0 to 19.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected a count such as `seeds = 20` or a list such as `seeds = [1, 2, 3]`")]
+pub enum Seeds {
+    /// How many, from 0.
+    Count(u32),
+    /// Which.
+    List(Vec<u64>),
+}
+
+/// One `[[data]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataEntry {
+    /// Its name in the study.
+    pub name: String,
+    /// What kind of files they are.
+    pub format: DataFormat,
+    /// The files, relative to the data folder.
+    #[serde(default)]
+    pub files: Vec<String>,
+    /// `numpy`: the file with the labels, where the arrays come without.
+    pub labels: Option<String>,
+    /// Sentence formats: the GloVe text file that gives words their vectors.
+    pub glove: Option<String>,
+    /// The classes in the order their labels are to have; default: the file's own order, else sorted.
+    #[serde(default)]
+    pub class_order: Vec<String>,
+    /// What becomes of missing values.
+    #[serde(default)]
+    pub missing: Missing,
+    /// `csv` and `json-lines`: the column or key that holds the sentence.
+    pub text_column: Option<String>,
+    /// `csv` and `json-lines`: the column or key that holds the label.
+    pub label_column: Option<String>,
+    /// `generated`: what to generate.
+    pub generate: Option<Generate>,
+    /// Written by curvefleet: SHA-256 of the canonical data set.
+    pub sha256: Option<String>,
+    /// Written by curvefleet: fewest time steps.
+    pub steps_min: Option<u32>,
+    /// Written by curvefleet: most time steps.
+    pub steps_max: Option<u32>,
+    /// Written by curvefleet: the features' names.
+    pub feature_names: Option<Vec<String>>,
+    /// Written by curvefleet: the classes and their counts.
+    pub classes: Option<Vec<ClassCount>>,
+}
+
+/// How a data set is read from its files; a part of [`DataEntry`] and of the resolved study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataSource {
+    /// What kind of files they are.
+    pub format: DataFormat,
+    /// The files, relative to the data folder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+    /// `numpy`: the file with the labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<String>,
+    /// Sentence formats: the GloVe text file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub glove: Option<String>,
+    /// The classes in the order their labels are to have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_order: Vec<String>,
+    /// What becomes of missing values.
+    #[serde(default)]
+    pub missing: Missing,
+    /// The column or key that holds the sentence; default `text`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_column: Option<String>,
+    /// The column or key that holds the label; default `label`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_column: Option<String>,
+    /// `generated`: what to generate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generate: Option<Generate>,
+}
+
+impl DataEntry {
+    /// The part that says how the data set is read.
+    pub fn source(&self) -> DataSource {
+        DataSource {
+            format: self.format,
+            files: self.files.clone(),
+            labels: self.labels.clone(),
+            glove: self.glove.clone(),
+            class_order: self.class_order.clone(),
+            missing: self.missing,
+            text_column: self.text_column.clone(),
+            label_column: self.label_column.clone(),
+            generate: self.generate,
+        }
+    }
+}
+
+/// The formats that data sets are read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataFormat {
+    /// The UEA archive's `.ts`.
+    Ts,
+    /// `.npy` or `.npz` sequence arrays.
+    Numpy,
+    /// Lines of `sentence;label`.
+    SentenceLabel,
+    /// TREC's lines of `LABEL:fine sentence`.
+    Trec,
+    /// CSV with a header.
+    Csv,
+    /// One JSON object per line.
+    JsonLines,
+    /// The built-in moving joints.
+    Generated,
+}
+
+/// What becomes of missing values.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Missing {
+    /// Linear between the neighbours in time, the nearest value at the ends, zero where a feature is missing throughout.
+    #[default]
+    Interpolate,
+    /// Zero.
+    Zero,
+    /// The file is refused.
+    Refuse,
+}
+
+/// What the built-in data set of moving joints is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Generate {
+    /// Sequences of each of the six classes.
+    pub items_per_class: u32,
+    /// Time steps of a sequence.
+    pub steps: u32,
+    /// Standard deviation of the sensors' noise, in units of a limb's length.
+    pub noise: f64,
+    /// Seed of the generator.
+    pub seed: u64,
+}
+
+impl Default for Generate {
+    fn default() -> Self {
+        Generate { items_per_class: 40, steps: 30, noise: 0.15, seed: 1 }
+    }
+}
+
+/// One `[[conditions]]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConditionsEntry {
+    /// Put before the conditions' names.
+    #[serde(default)]
+    pub name: String,
+    /// The data set's name; may be left out where the study has one alone.
+    pub data: Option<String>,
+    /// `pairs`, `all`, or a list of lists of class names; default `pairs`.
+    #[serde(default)]
+    pub classes: ClassesEntry,
+    /// `["true", "shuffled"]` unless given.
+    pub labels: Option<Vec<Labels>>,
+    /// Names of the features used; all unless given.
+    pub features: Option<Vec<String>>,
+    /// Time steps after cutting or padding; the data set's longest unless given.
+    pub pad_to: Option<u32>,
+}
+
+/// Which classes are told apart.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected \"pairs\", \"all\" or a list such as [[\"joy\", \"anger\"], [\"joy\", \"fear\"]]")]
+pub enum ClassesEntry {
+    /// `pairs` or `all`.
+    Keyword(ClassesKeyword),
+    /// Which, by name.
+    Listed(Vec<Vec<String>>),
+}
+
+/// The sets of classes that have a word of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassesKeyword {
+    /// Every unordered pair.
+    Pairs,
+    /// All classes at once.
+    All,
+}
+
+impl Default for ClassesEntry {
+    fn default() -> Self {
+        ClassesEntry::Keyword(ClassesKeyword::Pairs)
+    }
+}
+
+/// One `[[models]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelEntry {
+    /// Its name in the study; its kind unless given.
+    pub name: Option<String>,
+    /// Its kind.
+    pub kind: ModelKind,
+    /// Hidden size; as many as features unless given.
+    pub hidden: Option<u32>,
+    /// Layers; 1 unless given.
+    pub layers: Option<u32>,
+}
+
+/// `[training]`: see [`super::settings::Training`] for the keys.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct TrainingEntry {
+    pub epochs: Option<u32>,
+    pub batch_size: Option<u32>,
+    pub learning_rate: Option<f64>,
+    pub optimizer: Option<Optimizer>,
+    pub beta1: Option<f64>,
+    pub beta2: Option<f64>,
+    pub epsilon: Option<f64>,
+    pub test_fraction: Option<f64>,
+    pub validation_fraction: Option<f64>,
+    pub split: Option<Split>,
+    pub oversample: Option<Oversample>,
+    pub shuffle: Option<Shuffle>,
+    pub evaluation: Option<Statistics>,
+    pub read_out: Option<ReadOut>,
+}
+
+/// `[probe]`: see [`super::settings::Probe`] for the keys.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct ProbeEntry {
+    pub kind: Option<ProbeKind>,
+    pub k: Option<u32>,
+    pub scoring: Option<Scoring>,
+    pub states: Option<States>,
+}
+
+/// A parsed study file together with its text, so that later checks can name the line.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    /// What was typed.
+    pub file: StudyFile,
+    /// The text it was typed in.
+    pub(super) text: String,
+}
+
+/// Parses the text of a study file.
+///
+/// # Errors
+/// On text that is not TOML, unknown keys, and values of the wrong type: one sentence with the line and what is allowed.
+pub fn parse(text: &str) -> Result<Parsed, Error> {
+    if text.len() > MAX_STUDY_BYTES {
+        return Err(Error::new(None, format!("the study file has {} bytes; at most {MAX_STUDY_BYTES} are taken", text.len())));
+    }
+    let file = toml::from_str(text).map_err(|error| Error::from_toml(text, &error))?;
+    Ok(Parsed { file, text: text.to_string() })
+}

@@ -1,0 +1,68 @@
+//! What the presets choose (method.md): `paper` does what the authors' code does, flaws included; `sound` what a careful
+//! reviewer would ask for. Every choice is a key of its own that a study file may set otherwise.
+
+use serde::{Deserialize, Serialize};
+
+use super::settings::{
+    Optimizer, Oversample, Probe, ProbeKind, ReadOut, Scoring, Shuffle, Split, States, Statistics, Training,
+};
+
+/// A set of defaults.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// What a careful reviewer would ask for.
+    #[default]
+    Sound,
+    /// What the authors of the paper did, number for number.
+    Paper,
+}
+
+/// Seeds where a study names none: the paper's simulations per class pair.
+pub const SEEDS: u32 = 20;
+/// Runs per lease where a study does not say.
+pub const SHARD_SIZE: u32 = 5;
+/// The name and kind of the model where a study names none.
+pub const MODEL: &str = "lstm";
+
+impl Preset {
+    /// `sound` or `paper`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Preset::Sound => "sound",
+            Preset::Paper => "paper",
+        }
+    }
+
+    /// The training settings (method.md 2).
+    pub fn training(self) -> Training {
+        let paper = self == Preset::Paper;
+        Training {
+            epochs: 50,
+            batch_size: 128,
+            learning_rate: 1e-3,
+            optimizer: Optimizer::Adam,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            test_fraction: 0.2,
+            validation_fraction: 0.2,
+            split: if paper { Split::Random } else { Split::Stratified },
+            oversample: if paper { Oversample::Pool } else { Oversample::Training },
+            shuffle: if paper { Shuffle::DataSet } else { Shuffle::Condition },
+            evaluation: if paper { Statistics::Batch } else { Statistics::Running },
+            read_out: if paper { ReadOut::LastStep } else { ReadOut::OwnLastStep },
+        }
+    }
+
+    /// The probe's settings (method.md 2.6).
+    pub fn probe(self) -> Probe {
+        let paper = self == Preset::Paper;
+        Probe {
+            kind: ProbeKind::Knn,
+            k: 3,
+            scoring: if paper { Scoring::Resubstitution } else { Scoring::HeldOut },
+            states: if paper { States::TrainingPasses } else { States::EpochEnd },
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Everything a study decides, with every default written out.
+
+use serde::{Deserialize, Serialize};
+
+use super::file::DataSource;
+use super::preset::Preset;
+
+/// A study, fully resolved: what is stored as `study.toml`, and all that a plan is made from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Study {
+    /// The study's name: letters, digits, `-`, `_` and `.`; its folder in the store.
+    pub name: String,
+    /// One line about it; may be empty.
+    pub description: String,
+    /// Where the defaults came from.
+    pub preset: Preset,
+    /// One run per seed for each condition and model.
+    pub seeds: Vec<u64>,
+    /// Most runs that one lease carries.
+    pub shard_size: u32,
+    /// Data sets, by name.
+    pub data: Vec<Data>,
+    /// What is told apart from what.
+    pub conditions: Vec<ConditionSet>,
+    /// The networks.
+    pub models: Vec<Model>,
+    /// How they are trained.
+    pub training: Training,
+    /// How their states are read.
+    pub probe: Probe,
+}
+
+/// A data set of a study: where it came from and what is in it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Data {
+    /// Its name in the study.
+    pub name: String,
+    /// How it is read from its source.
+    #[serde(flatten)]
+    pub source: DataSource,
+    /// What is in it.
+    #[serde(flatten)]
+    pub summary: DataSummary,
+}
+
+/// What planning needs to know of a canonical data set; kept in the data set's own metadata, too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSummary {
+    /// SHA-256 of the canonical Parquet file, 64 hex digits; its key in the store.
+    pub sha256: String,
+    /// Fewest time steps of a sequence.
+    pub steps_min: u32,
+    /// Most time steps of a sequence.
+    pub steps_max: u32,
+    /// Names of the features, in the order of the arrays.
+    pub feature_names: Vec<String>,
+    /// The classes, in the order of their labels.
+    pub classes: Vec<ClassCount>,
+}
+
+/// One class of a data set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassCount {
+    /// Its name.
+    pub name: String,
+    /// How many sequences it has.
+    pub count: u64,
+}
+
+/// One `[[conditions]]` of a study: a family of conditions on one data set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ConditionSet {
+    /// Put before the conditions' names where it is not empty; tells two families on one data set apart.
+    pub name: String,
+    /// The data set's name.
+    pub data: String,
+    /// The sets of classes that are told apart: pairs, or all classes at once.
+    pub classes: Vec<Classes>,
+    /// True labels, shuffled ones, or both.
+    pub labels: Vec<Labels>,
+    /// The features used, by name, in the data set's order.
+    pub features: Vec<String>,
+    /// Sequences are cut or padded with zero rows to this many time steps.
+    pub pad_to: u32,
+}
+
+/// The classes that a network learns to tell apart, by name: two or more, the first one is label 0.
+pub type Classes = Vec<String>;
+
+/// One condition: what one network is trained to tell apart, and on which inputs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Condition {
+    /// The classes in the order of their labels.
+    pub classes: Classes,
+    /// True or shuffled labels.
+    pub labels: Labels,
+    /// Indices of the features used, ascending.
+    pub features: Vec<u32>,
+    /// Time steps after cutting or padding.
+    pub pad_to: u32,
+}
+
+/// Whether a network sees the labels or a permutation of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Labels {
+    /// As in the data set.
+    True,
+    /// Permuted: the control.
+    Shuffled,
+}
+
+impl Labels {
+    /// `true` or `shuffled`, as in study files and artifacts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Labels::True => "true",
+            Labels::Shuffled => "shuffled",
+        }
+    }
+}
+
+/// A network of a study.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Model {
+    /// Its name in the study.
+    pub name: String,
+    /// Its kind.
+    pub kind: ModelKind,
+    /// Hidden size per layer; 0 means as many as the condition has features.
+    pub hidden: u32,
+    /// Recurrent layers, one on top of the other; the top one's states are probed.
+    pub layers: u32,
+}
+
+/// The kinds of networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelKind {
+    /// Batch norm over time, LSTM, linear read-out (method.md 2.3).
+    Lstm,
+}
+
+/// How networks are trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// Passes over the training samples.
+    pub epochs: u32,
+    /// Samples per update; the short last batch of an epoch is kept.
+    pub batch_size: u32,
+    /// Step size.
+    pub learning_rate: f64,
+    /// The update rule.
+    pub optimizer: Optimizer,
+    /// Adam's decay of the first moment.
+    pub beta1: f64,
+    /// Adam's decay of the second moment.
+    pub beta2: f64,
+    /// Adam's ε.
+    pub epsilon: f64,
+    /// Share of the samples that is set aside as test samples.
+    pub test_fraction: f64,
+    /// Share of the remaining pool that validates.
+    pub validation_fraction: f64,
+    /// How samples are split.
+    pub split: Split,
+    /// Which minority samples are drawn again until classes are even.
+    pub oversample: Oversample,
+    /// How shuffled labels are made.
+    pub shuffle: Shuffle,
+    /// Which statistics batch norm uses on validation and test samples.
+    pub evaluation: Statistics,
+    /// At which step the network is read out.
+    pub read_out: ReadOut,
+}
+
+/// The update rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimizer {
+    /// Adam (Kingma & Ba 2015), as PyTorch has it.
+    Adam,
+    /// Plain stochastic gradient descent.
+    Sgd,
+}
+
+/// How samples are split into pool and test, and the pool into training and validation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// At random over all samples.
+    Random,
+    /// At random within each class.
+    Stratified,
+}
+
+/// Which minority samples are drawn again, with replacement, up to the majority's count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Oversample {
+    /// None.
+    None,
+    /// Those of the training samples, after the split.
+    Training,
+    /// Those of the pool, before it is split: copies leak into validation, as in the paper.
+    Pool,
+}
+
+/// How shuffled labels are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shuffle {
+    /// Permuted within the condition's samples.
+    Condition,
+    /// Permuted over the whole data set before the condition's samples are selected, as in the paper.
+    DataSet,
+}
+
+/// Which statistics batch norm uses outside training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Statistics {
+    /// The running ones (evaluation mode).
+    Running,
+    /// Those of the batch at hand, which also move the running ones, as in the paper.
+    Batch,
+}
+
+/// At which step a network is read out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReadOut {
+    /// At the sequence's own last step, before any padding.
+    OwnLastStep,
+    /// At the last step of the padded sequence, as in the paper.
+    LastStep,
+}
+
+/// How the hidden states are read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// The classifier.
+    pub kind: ProbeKind,
+    /// Its number of neighbours.
+    pub k: u32,
+    /// On which points it is scored.
+    pub scoring: Scoring,
+    /// Which states it reads.
+    pub states: States,
+}
+
+/// The classifiers that probe hidden states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProbeKind {
+    /// k nearest neighbours, Euclidean, uniform weights; ties go to the lower sample index.
+    Knn,
+}
+
+/// On which points the probe is scored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scoring {
+    /// Fitted on training states, scored on validation states.
+    HeldOut,
+    /// Each training state by the others.
+    LeaveOneOut,
+    /// Each training state by all, itself included, as in the paper: chance is about 0.75 for k = 3.
+    Resubstitution,
+}
+
+/// Which hidden states are probed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum States {
+    /// Those of one extra pass in evaluation mode at the end of the epoch.
+    EpochEnd,
+    /// Those of the training passes, each before its own update, as in the paper: one epoch mixes weights.
+    TrainingPasses,
+}
+
+impl Study {
+    /// The study as a TOML study file with every default written out.
+    ///
+    /// # Errors
+    /// Only if a number cannot be written in TOML, such as a seed above 2⁶³ − 1, which resolving refuses.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
+    }
+
+    /// The data set of this name.
+    pub fn data_named(&self, name: &str) -> Option<&Data> {
+        self.data.iter().find(|data| data.name == name)
+    }
+}
+
+impl DataSummary {
+    /// How many sequences there are.
+    pub fn sequences(&self) -> u64 {
+        self.classes.iter().map(|class| class.count).sum()
+    }
+
+    /// How many sequences a class has; `None` where there is no such class.
+    pub fn count_of(&self, class: &str) -> Option<u64> {
+        self.classes.iter().find(|known| known.name == class).map(|known| known.count)
+    }
+}
+
+impl Scoring {
+    /// The key's value in study files and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scoring::HeldOut => "held-out",
+            Scoring::LeaveOneOut => "leave-one-out",
+            Scoring::Resubstitution => "resubstitution",
+        }
+    }
+}

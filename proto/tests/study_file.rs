@@ -1,0 +1,134 @@
+//! What a study file means, and what a wrong one is told.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use curvefleet_proto::plan;
+use curvefleet_proto::study::file::parse;
+use curvefleet_proto::study::{ClassCount, DataSummary, Scoring, Study};
+use proptest::prelude::*;
+
+const MINIMAL: &str = "name = \"mini\"\n[[data]]\nname = \"joints\"\nformat = \"generated\"\n";
+
+fn summary(classes: &[&str]) -> DataSummary {
+    DataSummary {
+        sha256: "ab".repeat(32),
+        steps_min: 20,
+        steps_max: 30,
+        feature_names: vec!["x".into(), "y".into(), "z".into()],
+        classes: classes.iter().map(|name| ClassCount { name: (*name).into(), count: 40 }).collect(),
+    }
+}
+
+fn resolve(text: &str) -> Result<Study, String> {
+    let summaries = BTreeMap::from([("joints".to_string(), summary(&["up", "down", "wave"]))]);
+    parse(text).and_then(|parsed| parsed.resolve(&summaries)).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_minimal_file_means_all_pairs_with_both_labels_and_the_papers_lstm() {
+    let study = resolve(MINIMAL).unwrap();
+    assert_eq!(study.seeds.len(), 20);
+    assert_eq!((study.training.epochs, study.training.batch_size), (50, 128));
+    assert_eq!(study.probe.scoring, Scoring::HeldOut);
+    let cells = plan::cells(&study).unwrap();
+    let titles: Vec<String> = cells.iter().map(plan::Cell::title).collect();
+    assert_eq!(titles.len(), 6);
+    assert_eq!(titles[0], "joints up/down (true labels, lstm)");
+    assert_eq!(titles[1], "joints up/down (shuffled labels, lstm)");
+}
+
+#[test]
+fn the_papers_preset_gives_the_papers_choices_throughout() {
+    let study = resolve(&MINIMAL.replace("name = \"mini\"", "name = \"mini\"\npreset = \"paper\"")).unwrap();
+    let toml = study.to_toml().unwrap();
+    for choice in
+        ["split = \"random\"", "oversample = \"pool\"", "shuffle = \"data-set\"", "evaluation = \"batch\"", "read_out = \"last-step\"", "scoring = \"resubstitution\"", "states = \"training-passes\""]
+    {
+        assert!(toml.contains(choice), "{choice} is missing in\n{toml}");
+    }
+}
+
+#[test]
+fn a_stored_study_is_a_study_file_again_and_means_the_same() {
+    let typed = format!("{MINIMAL}[data.generate]\nsteps = 12\n[[conditions]]\nname = \"xy\"\nclasses = [[\"up\", \"wave\"]]\nfeatures = [\"y\", \"x\"]\npad_to = 10\n[[conditions]]\nclasses = \"all\"\nlabels = [\"true\"]\n[[models]]\nname = \"small\"\nkind = \"lstm\"\nhidden = 7\nlayers = 2\n");
+    let study = resolve(&typed).unwrap();
+    let stored = study.to_toml().unwrap();
+    let again = parse(&stored).unwrap().resolve_stored().unwrap_or_else(|error| panic!("{error}\n{stored}"));
+    assert_eq!(again, study);
+    assert_eq!(study.conditions[0].features, ["x", "y"], "features keep the data set's order");
+}
+
+#[test]
+fn wrong_files_are_told_the_line_the_key_and_what_is_allowed() {
+    let wrong = [
+        ("name = \"a b\"\n", "line 1", "letters, digits"),
+        ("name = \"m\"\nsede = 3\n[[data]]\nname = \"joints\"\nformat = \"generated\"\n", "line 2", "unknown field `sede`"),
+        ("name = \"m\"\nseeds = 0\n[[data]]\nname = \"joints\"\nformat = \"generated\"\n", "line 2", "at least 1"),
+        ("name = \"m\"\nseeds = [1, 2, 1]\n[[data]]\nname = \"joints\"\nformat = \"generated\"\n", "line 2", "named twice"),
+        ("name = \"m\"\nseeds = \"many\"\n[[data]]\nname = \"joints\"\nformat = \"generated\"\n", "line 2", "a count such as"),
+        ("name = \"m\"\npreset = \"loud\"\n[[data]]\nname = \"joints\"\nformat = \"generated\"\n", "line 2", "`sound`"),
+        ("name = \"m\"\n", "", "[[data]]"),
+        ("name = \"m\"\n[[data]]\nname = \"joints\"\nformat = \"mat\"\n", "line 4", "`ts`"),
+        ("name = \"m\"\n[[data]]\nname = \"joints\"\nformat = \"ts\"\n", "line 4", "`files`"),
+        ("name = \"m\"\n[[data]]\nname = \"joints\"\nformat = \"trec\"\nfiles = [\"a\"]\n", "line 4", "`glove`"),
+    ];
+    for (text, line, words) in wrong {
+        let error = resolve(text).unwrap_err();
+        assert!(error.starts_with(line) && error.contains(words), "{text}\n gave: {error}");
+    }
+    let added = [
+        ("[training]\nepochs = 0\n", "line 6", "`training.epochs` must be between"),
+        ("[training]\nlearning_rate = -1.0\n", "line 6", "above 0"),
+        ("[probe]\nk = 0\n", "line 6", "between 1 and 1000"),
+        ("[probe]\nscoring = \"cheating\"\n", "line 6", "`held-out`"),
+        ("[[conditions]]\nclasses = [[\"up\", \"left\"]]\n", "line 6", "`down`"),
+        ("[[conditions]]\nclasses = [[\"up\"]]\n", "line 6", "fewer than two"),
+        ("[[conditions]]\nfeatures = [\"q\"]\n", "line 6", "x, y, z"),
+        ("[[conditions]]\npad_to = 0\n", "line 6", "between 1 and"),
+        ("[[conditions]]\ndata = \"legs\"\n", "line 6", "`joints`"),
+        ("[[conditions]]\n[[conditions]]\n", "line 6", "`name` of its own"),
+        ("[[models]]\nkind = \"lstm\"\n[[models]]\nname = \"b\"\nkind = \"lstm\"\n", "line 7", "same network"),
+        ("[[models]]\nkind = \"perceptron\"\n", "line 6", "`lstm`"),
+    ];
+    for (tail, line, words) in added {
+        let error = resolve(&format!("{MINIMAL}{tail}")).unwrap_err();
+        assert!(error.starts_with(line) && error.contains(words), "{tail}\n gave: {error}");
+    }
+}
+
+#[test]
+fn a_run_id_follows_from_what_decides_its_numbers_and_from_nothing_else() {
+    let ids = |text: &str| -> Vec<String> {
+        plan::shards(&resolve(text).unwrap()).unwrap().flat_map(|shard| shard.runs().map(|run| run.id.to_string()).collect::<Vec<_>>()).collect()
+    };
+    let base = ids(MINIMAL);
+    assert_eq!(base.len(), 6 * 20);
+    let renamed = MINIMAL.replace("mini", "other") + "[[models]]\nname = \"renamed\"\nkind = \"lstm\"\nhidden = 3\n";
+    assert_eq!(ids(&renamed), base, "names of study and model do not decide numbers, nor does writing a default out");
+    assert_eq!(ids(&MINIMAL.replace("name = \"mini\"", "name = \"mini\"\nshard_size = 7")), base);
+    for change in ["[training]\nepochs = 51\n", "[probe]\nk = 5\n", "[[conditions]]\npad_to = 29\n", "[[models]]\nkind = \"lstm\"\nhidden = 4\n"] {
+        let changed = ids(&format!("{MINIMAL}{change}"));
+        assert!(changed.iter().all(|id| !base.contains(id)), "{change}");
+    }
+}
+
+proptest! {
+    /// However seeds are sharded, every run of the plan stands in one shard, and no shard is larger than was asked.
+    #[test]
+    fn shards_partition_the_runs(seeds in 1_u32..40, shard_size in 1_u32..12) {
+        let study = resolve(&MINIMAL.replace("name = \"mini\"", &format!("name = \"mini\"\nseeds = {seeds}\nshard_size = {shard_size}"))).unwrap();
+        let shards: Vec<_> = plan::shards(&study).unwrap().collect();
+        let runs: std::collections::HashSet<_> = shards.iter().flat_map(|shard| shard.runs().map(|run| run.id).collect::<Vec<_>>()).collect();
+        prop_assert_eq!(runs.len(), 6 * seeds as usize);
+        prop_assert!(shards.iter().all(|shard| shard.seeds.len() <= shard_size as usize));
+        let ids: std::collections::HashSet<_> = shards.iter().map(|shard| shard.shard.clone()).collect();
+        prop_assert_eq!(ids.len(), shards.len());
+    }
+
+    /// A study file is never a reason to panic.
+    #[test]
+    fn any_text_is_parsed_or_refused(text in "\\PC{0,200}") {
+        let _ = parse(&text).map(|parsed| parsed.check());
+    }
+}
