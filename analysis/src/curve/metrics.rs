@@ -116,8 +116,8 @@ mod tests {
 
     #[test]
     fn the_first_of_equal_maxima_counts() {
-        let metrics = CurveMetrics::of(&[0.5, 0.75, 0.75, 0.75, 0.75]).unwrap();
-        assert_eq!((metrics.max, metrics.tmax), (0.75, 0.4));
+        let metrics = CurveMetrics::of(&[0.5, 0.625, 0.75, 0.75, 0.75]).unwrap();
+        assert_eq!((metrics.max, metrics.tmax), (0.75, 0.6));
     }
 
     #[test]

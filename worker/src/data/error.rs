@@ -1,4 +1,4 @@
-//! What can be wrong with data: four kinds, told apart by what the user can do about them.
+//! What can be wrong with data: a few kinds, told apart by what the user can do about them.
 
 use std::path::{Path, PathBuf};
 
@@ -32,6 +32,14 @@ pub enum DataError {
         /// What is wrong and what was expected.
         problem: String,
     },
+    /// The keys of a study file's `[[data]]` do not go together, or not with what its files hold.
+    #[error("the data format `{format}` {problem}")]
+    Settings {
+        /// The format, as study files spell it.
+        format: &'static str,
+        /// What is wrong and what was expected.
+        problem: String,
+    },
     /// The study asks for something that this data cannot give; the study file has to change.
     #[error("data set \"{dataset}\": {problem}")]
     Request {
@@ -48,37 +56,24 @@ pub enum DataError {
 impl DataError {
     /// An error at `line` (from 1) of the file at `path`.
     pub(crate) fn line(path: &Path, line: u64, problem: impl Into<String>) -> Self {
-        Self::Line {
-            file: file_name(path),
-            line,
-            problem: problem.into(),
-        }
+        Self::Line { file: file_name(path), line, problem: problem.into() }
     }
 
     /// An error about the file at `path` as a whole.
     pub(crate) fn file(path: &Path, problem: impl Into<String>) -> Self {
-        Self::File {
-            file: file_name(path),
-            problem: problem.into(),
-        }
+        Self::File { file: file_name(path), problem: problem.into() }
     }
 
     /// An error about what the study asks of the data set `dataset`.
     pub(crate) fn request(dataset: &str, problem: impl Into<String>) -> Self {
-        Self::Request {
-            dataset: dataset.to_string(),
-            problem: problem.into(),
-        }
+        Self::Request { dataset: dataset.to_string(), problem: problem.into() }
     }
 }
 
 /// The last part of a path: what stands in messages and metadata, so that neither depends on where a user
 /// keeps the files.
 pub(crate) fn file_name(path: &Path) -> String {
-    path.file_name().map_or_else(
-        || path.display().to_string(),
-        |name| name.to_string_lossy().into_owned(),
-    )
+    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
 /// A piece of input as it can stand in a message: in double quotes, escaped, and cut after 40 characters.
@@ -89,11 +84,11 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}{more}\"", shown.escape_debug())
 }
 
-/// `1 value`, `2 values`: a count with its noun.
+/// `1 value`, `2 values`, `2 classes`: a count with its noun.
 pub(crate) fn counted(n: u64, noun: &str) -> String {
     match n {
         1 => format!("1 {noun}"),
-        _ if noun.ends_with("s") => format!("{n} {noun}es"),
+        _ if noun.ends_with('s') => format!("{n} {noun}es"),
         _ => format!("{n} {noun}s"),
     }
 }

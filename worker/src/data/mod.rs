@@ -142,7 +142,11 @@ impl Dataset {
 impl Sequence {
     fn check(&self, classes: usize, features: usize) -> Result<(), String> {
         if self.label as usize >= classes {
-            return Err(format!("has label {}, but the labels of {classes} classes go from 0 to {}", self.label, classes - 1));
+            return Err(format!(
+                "has label {}, but the labels of {classes} classes go from 0 to {}",
+                self.label,
+                classes - 1
+            ));
         }
         if self.steps == 0 {
             return Err("has no time steps; a sequence has at least one".to_string());

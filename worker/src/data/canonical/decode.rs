@@ -8,6 +8,7 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Schema};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
 use super::metadata::from_footer;
 use super::{Metadata, schema, sha256};
@@ -54,9 +55,11 @@ fn damaged(error: impl std::fmt::Display) -> DataError {
 
 fn read(bytes: Bytes) -> Result<Dataset, DataError> {
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let size = bytes.len();
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options).map_err(damaged)?;
     let metadata = from_footer(builder.metadata())?;
     check_columns(builder.schema())?;
+    check_chunks(builder.metadata(), size)?;
     let longest = (metadata.steps_max as usize).saturating_mul(metadata.features.len());
     let rows = (VALUES_PER_BATCH / longest.max(1)).clamp(1, ROWS_PER_BATCH);
     let reader = builder.with_batch_size(rows).build().map_err(damaged)?;
@@ -69,9 +72,14 @@ fn read(bytes: Bytes) -> Result<Dataset, DataError> {
 /// Names and types must be those of the format; what a file says of nullability is left to [`append`], which refuses nulls.
 fn check_columns(found: &Schema) -> Result<(), DataError> {
     let expected = schema();
-    let names = |schema: &Schema| schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ");
+    let names =
+        |schema: &Schema| schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ");
     if names(found) != names(&expected) {
-        return Err(DataError::Canonical(format!("it has the columns {}; expected {}", names(found), names(&expected))));
+        return Err(DataError::Canonical(format!(
+            "it has the columns {}; expected {}",
+            names(found),
+            names(&expected)
+        )));
     }
     for (found, expected) in found.fields().iter().zip(expected.fields()) {
         let same = match (found.data_type(), expected.data_type()) {
@@ -85,6 +93,19 @@ fn check_columns(found: &Schema) -> Result<(), DataError> {
                 found.data_type(),
                 expected.data_type()
             )));
+        }
+    }
+    Ok(())
+}
+
+/// Every column chunk must lie inside the file, which the Parquet library takes for granted.
+fn check_chunks(footer: &ParquetMetaData, size: usize) -> Result<(), DataError> {
+    for chunk in footer.row_groups().iter().flat_map(RowGroupMetaData::columns) {
+        let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
+        let end = start.checked_add(chunk.compressed_size());
+        let lies_inside = start >= 0 && chunk.compressed_size() >= 0 && end.is_some_and(|end| end as u64 <= size as u64);
+        if !lies_inside || chunk.num_values() < 0 {
+            return Err(DataError::Canonical("its footer points outside the file; the file is damaged".to_string()));
         }
     }
     Ok(())
@@ -121,7 +142,10 @@ fn append(dataset: &mut Dataset, batch: &RecordBatch) -> Result<(), DataError> {
     for row in 0..batch.num_rows() {
         let item = dataset.sequences.len();
         if items.value(row) as usize != item {
-            return Err(DataError::Canonical(format!("item {} stands where item {item} was expected", items.value(row))));
+            return Err(DataError::Canonical(format!(
+                "item {} stands where item {item} was expected",
+                items.value(row)
+            )));
         }
         let label = labels.value(row);
         if dataset.classes.get(label as usize).is_none_or(|class| class != classes.value(row)) {

@@ -28,7 +28,8 @@ const CREATED_BY: &str = "curvefleet data set";
 /// `steps * features` finite numbers, more than 2³² sequences.
 pub fn encode(dataset: &Dataset) -> Result<Vec<u8>, DataError> {
     dataset.check().map_err(DataError::Canonical)?;
-    let metadata = serde_json::to_string(&Metadata::of(dataset)).map_err(|error| DataError::Canonical(error.to_string()))?;
+    let metadata =
+        serde_json::to_string(&Metadata::of(dataset)).map_err(|error| DataError::Canonical(error.to_string()))?;
     write(dataset, metadata).map_err(|error| DataError::Canonical(format!("it cannot be written ({error})")))
 }
 

@@ -101,14 +101,18 @@ pub(super) fn from_footer(footer: &ParquetMetaData) -> Result<Metadata, DataErro
         .and_then(|entries| entries.iter().find(|entry| entry.key == METADATA_KEY))
         .and_then(|entry| entry.value.as_deref())
         .ok_or_else(|| {
-            DataError::Canonical(format!("its footer has no {METADATA_KEY}; import the original files with `curvefleet data import`"))
+            DataError::Canonical(format!(
+                "its footer has no {METADATA_KEY}; import the original files with `curvefleet data import`"
+            ))
         })?;
     /// The one field that every version has.
     #[derive(Deserialize)]
     struct Version {
         version: u32,
     }
-    let unreadable = |error: serde_json::Error| DataError::Canonical(format!("its {METADATA_KEY} is not what it should be ({error})"));
+    let unreadable = |error: serde_json::Error| {
+        DataError::Canonical(format!("its {METADATA_KEY} is not what it should be ({error})"))
+    };
     let Version { version } = serde_json::from_str(json).map_err(unreadable)?;
     if version != FORMAT_VERSION {
         return Err(DataError::Canonical(format!(

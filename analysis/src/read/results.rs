@@ -1,0 +1,277 @@
+//! All that a study's runs say: metrics per run and epoch, the sums behind the mean maps, and what is missing and why.
+
+use std::collections::{BTreeMap, HashMap};
+
+use curvefleet_proto::artifact::PartProvenance;
+use curvefleet_proto::store::Store;
+use futures::StreamExt;
+
+use super::manifest::{ManifestRow, Outcome, PartRef, read_manifest};
+use super::part::{CurveRow, Part, Scores, read_part};
+use super::study::{CellKey, PlannedCell, StoredStudy, read_study};
+use crate::curve::metrics::{CurveMetrics, Undefined};
+use crate::error::Error;
+
+/// Parts fetched ahead while one is read.
+pub const PARTS_IN_FLIGHT: usize = 4;
+
+/// The results of a study.
+#[derive(Debug)]
+pub struct Results {
+    /// What was planned, and with which settings.
+    pub stored: StoredStudy,
+    /// The cells in the plan's order; cells that only the manifest knows come last.
+    pub cells: Vec<Cell>,
+    /// Runs that are not in the results, in the manifest's order.
+    pub missing: Vec<Missing>,
+    /// Planned runs that the manifest does not name: not trained yet.
+    pub pending: usize,
+    /// The programs, backends and data sets that the parts name, in alphabetical order.
+    pub provenance: Vec<PartProvenance>,
+}
+
+/// The results of one data set × condition × labels × model.
+#[derive(Debug)]
+pub struct Cell {
+    /// Which cell, and what was planned for it.
+    pub planned: PlannedCell,
+    /// Its runs, by seed.
+    pub runs: Vec<RunResult>,
+    /// Sums over its runs.
+    pub map: MapSums,
+}
+
+/// One run.
+#[derive(Debug, Clone)]
+pub struct RunResult {
+    /// Its id.
+    pub run: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Its epochs, from 1.
+    pub epochs: Vec<EpochResult>,
+    /// Scores on the test samples after the last epoch.
+    pub test: Scores,
+}
+
+/// One epoch of a run.
+#[derive(Debug, Clone)]
+pub struct EpochResult {
+    /// Mean training loss.
+    pub train_loss: Option<f64>,
+    /// Scores on the validation samples.
+    pub validation: Scores,
+    /// The curve's metrics, or why there are none.
+    pub metrics: Result<CurveMetrics, Undefined>,
+}
+
+/// A run that is not in the results.
+#[derive(Debug, Clone)]
+pub struct Missing {
+    /// Its id.
+    pub run: String,
+    /// Its cell.
+    pub key: CellKey,
+    /// Its seed.
+    pub seed: u64,
+    /// Whether the coordinator gave it up, rather than its curve being unreadable.
+    pub failed: bool,
+    /// Why it is missing.
+    pub reason: String,
+}
+
+/// Sums of the curves of a cell's runs, by epoch and time step; only curves whose metrics are defined count.
+#[derive(Debug, Clone, Default)]
+pub struct MapSums {
+    /// For every epoch, for every time step: the sum of the accuracies and how many there are.
+    pub epochs: Vec<Vec<(f64, u32)>>,
+}
+
+impl MapSums {
+    fn add(&mut self, epoch_index: usize, curve: &[f64]) {
+        if self.epochs.len() <= epoch_index {
+            self.epochs.resize(epoch_index + 1, Vec::new());
+        }
+        let sums = &mut self.epochs[epoch_index];
+        if sums.len() < curve.len() {
+            sums.resize(curve.len(), (0.0, 0));
+        }
+        for (sum, value) in sums.iter_mut().zip(curve) {
+            sum.0 += value;
+            sum.1 += 1;
+        }
+    }
+}
+
+/// Reads all results of a study, part by part.
+///
+/// # Errors
+/// If the study file or the manifest cannot be read. Unreadable parts are no errors; their runs are [`Missing`].
+pub async fn read_results(store: &Store, study: &str) -> Result<Results, Error> {
+    let stored = read_study(store, study).await?;
+    let manifest = read_manifest(store, study).await?;
+    let mut gathering = Gathering::new(stored, &manifest);
+    let parts = runs_by_part(&manifest);
+    let objects = store.objects();
+    let mut fetched = futures::stream::iter(parts)
+        .map(|(part, rows)| {
+            let objects = objects.clone();
+            async move { (read_part(objects, &part).await, part, rows) }
+        })
+        .buffered(PARTS_IN_FLIGHT);
+    while let Some((result, part, rows)) = fetched.next().await {
+        match result {
+            Ok(found) => gathering.add_part(&part, found, &rows),
+            Err(problem) => {
+                let reason = format!("the part {} {problem}", part.key);
+                tracing::warn!(part = part.key, %problem, "a curve part was left out");
+                rows.iter().for_each(|row| gathering.miss(row, false, reason.clone()));
+            }
+        }
+    }
+    Ok(gathering.finish(&manifest))
+}
+
+/// The parts in the order in which the manifest first names them, each with its runs. Rows that name one key with different
+/// hashes are different parts here, and at most one of them will pass the check.
+fn runs_by_part(manifest: &[ManifestRow]) -> Vec<(PartRef, Vec<&ManifestRow>)> {
+    let mut order: Vec<(PartRef, Vec<&ManifestRow>)> = Vec::new();
+    let mut places: HashMap<(&str, &str, u64), usize> = HashMap::new();
+    for row in manifest {
+        if let Outcome::Done(part) = &row.outcome {
+            let place = *places.entry((&part.key, &part.sha256, part.size_bytes)).or_insert_with(|| {
+                order.push((part.clone(), Vec::new()));
+                order.len() - 1
+            });
+            order[place].1.push(row);
+        }
+    }
+    order
+}
+
+impl ManifestRow {
+    fn key(&self) -> CellKey {
+        CellKey { data: self.data.clone(), model: self.model.clone(), condition: self.condition.clone(), shuffled: self.shuffled }
+    }
+}
+
+/// Results while the parts come in.
+struct Gathering {
+    results: Results,
+    cell_of: HashMap<CellKey, usize>,
+    provenance: BTreeMap<String, PartProvenance>,
+}
+
+impl Gathering {
+    fn new(stored: StoredStudy, manifest: &[ManifestRow]) -> Gathering {
+        let mut planned = stored.planned.clone();
+        let mut cell_of: HashMap<CellKey, usize> =
+            planned.iter().enumerate().map(|(index, cell)| (cell.key.clone(), index)).collect();
+        for row in manifest {
+            cell_of.entry(row.key()).or_insert_with(|| {
+                planned.push(PlannedCell { key: row.key(), classes: 0, set: String::new(), runs: 0 });
+                planned.len() - 1
+            });
+        }
+        let total: usize = planned.iter().map(|cell| cell.runs).sum();
+        let cells =
+            planned.into_iter().map(|planned| Cell { planned, runs: Vec::new(), map: MapSums::default() }).collect();
+        let results = Results {
+            stored,
+            cells,
+            missing: Vec::new(),
+            pending: total.saturating_sub(manifest.len()),
+            provenance: Vec::new(),
+        };
+        Gathering { results, cell_of, provenance: BTreeMap::new() }
+    }
+
+    fn miss(&mut self, row: &ManifestRow, failed: bool, reason: String) {
+        self.results.missing.push(Missing { run: row.run.clone(), key: row.key(), seed: row.seed, failed, reason });
+    }
+
+    /// Takes the rows of the part's runs; rows of runs that the manifest does not place in it are ignored.
+    fn add_part(&mut self, part: &PartRef, found: Part, rows: &[&ManifestRow]) {
+        if let Some(provenance) = found.provenance {
+            let name = format!("{} {} {}", provenance.version, provenance.backend, provenance.data_sha256);
+            self.provenance.insert(name, provenance);
+        }
+        let mut curves: HashMap<String, Vec<CurveRow>> = HashMap::new();
+        for row in found.rows {
+            curves.entry(row.run.clone()).or_default().push(row);
+        }
+        for row in rows {
+            let mut epochs = curves.remove(&row.run).unwrap_or_default();
+            epochs.sort_by_key(|row| row.epoch);
+            match whole(&epochs, self.results.stored.study.training.epochs) {
+                Ok(()) => self.add_run(row, &epochs),
+                Err(reason) => self.miss(row, false, format!("the part {} {reason}", part.key)),
+            }
+        }
+    }
+
+    fn add_run(&mut self, row: &ManifestRow, rows: &[CurveRow]) {
+        // `new` has made a cell for every row of the manifest.
+        let Some(&cell) = self.cell_of.get(&row.key()) else { return };
+        let cell = &mut self.results.cells[cell];
+        let mut epochs = Vec::with_capacity(rows.len());
+        for (index, row) in rows.iter().enumerate() {
+            let metrics = CurveMetrics::of(&row.curve);
+            if metrics.is_ok() {
+                cell.map.add(index, &row.curve);
+            }
+            epochs.push(EpochResult { train_loss: row.train_loss, validation: row.validation, metrics });
+        }
+        let test = rows.last().map(|row| row.test).unwrap_or_default();
+        cell.runs.push(RunResult { run: row.run.clone(), seed: row.seed, epochs, test });
+    }
+
+    fn finish(mut self, manifest: &[ManifestRow]) -> Results {
+        for row in manifest {
+            if let Outcome::Failed(error) = &row.outcome {
+                self.miss(row, true, error.clone());
+            }
+        }
+        let place: HashMap<&str, usize> = manifest.iter().enumerate().map(|(index, row)| (row.run.as_str(), index)).collect();
+        self.results.missing.sort_by_key(|missing| place.get(missing.run.as_str()).copied());
+        for cell in &mut self.results.cells {
+            cell.runs.sort_by(|a, b| (a.seed, &a.run).cmp(&(b.seed, &b.run)));
+        }
+        self.results.provenance = self.provenance.into_values().collect();
+        self.results
+    }
+}
+
+/// Whether a run's rows, sorted, are its epochs from 1 to the last one, each once.
+fn whole(rows: &[CurveRow], epochs: u32) -> Result<(), String> {
+    if rows.is_empty() {
+        return Err("holds no rows of this run".to_string());
+    }
+    if rows.len() == epochs as usize && rows.iter().zip(1..).all(|(row, epoch): (_, u32)| row.epoch == epoch) {
+        return Ok(());
+    }
+    Err(format!("holds {} rows of this run where the epochs 1 to {epochs} are expected", rows.len()))
+}
+
+impl Results {
+    /// Runs in the results.
+    pub fn done(&self) -> usize {
+        self.cells.iter().map(|cell| cell.runs.len()).sum()
+    }
+
+    /// Runs that were planned.
+    pub fn planned(&self) -> usize {
+        self.cells.iter().map(|cell| cell.planned.runs).sum()
+    }
+
+    /// Epochs of runs in the results whose curve has no metrics, with the reason.
+    pub fn excluded(&self) -> impl Iterator<Item = (&Cell, &RunResult, u32, Undefined)> {
+        self.cells.iter().flat_map(|cell| {
+            cell.runs.iter().flat_map(move |run| {
+                run.epochs.iter().zip(1..).filter_map(move |(epoch, number)| {
+                    epoch.metrics.err().map(|reason| (cell, run, number, reason))
+                })
+            })
+        })
+    }
+}

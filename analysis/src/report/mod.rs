@@ -1,0 +1,141 @@
+//! The report of a study: a folder in the store with one page, the figures and the tables.
+//!
+//! - [`tables`]: the tables as files
+//! - [`headline`]: the study's result in a few lines
+//! - [`page`]: the page, with [`page_numbers`] for how numbers are written and `style.css` for how it looks
+//! - [`time`]: report names from points in time
+
+pub mod headline;
+pub mod page;
+pub mod page_numbers;
+pub mod page_settings;
+pub mod page_tables;
+pub mod tables;
+pub mod time;
+
+use curvefleet_proto::artifact::report_folder;
+use curvefleet_proto::store::Store;
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use serde::Serialize;
+
+use crate::aggregate::groups;
+use crate::error::Error;
+use crate::figure::{self, Figure};
+use crate::read::results::{Results, read_results};
+use crate::stats::paper_table::Line;
+
+/// How a report is written.
+#[derive(Debug, Clone)]
+pub struct ReportOptions {
+    /// The report's folder name, such as `2026-01-31T12-00-00Z`; see [`time::folder_name`]. An existing report of this name is replaced.
+    pub time: String,
+}
+
+/// What was written, and what it says.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReportSummary {
+    /// The study.
+    pub study: String,
+    /// The report's folder, relative to the store's root.
+    pub folder: String,
+    /// Where its page lies, for a person: a path or a URL.
+    pub location: String,
+    /// Runs planned.
+    pub planned: usize,
+    /// Runs in the report.
+    pub done: usize,
+    /// Runs that the coordinator gave up.
+    pub failed: usize,
+    /// Runs that are done but whose curves could not be read.
+    pub unreadable: usize,
+    /// Runs not trained yet.
+    pub pending: usize,
+    /// Epochs of runs in the report whose curve has no metrics.
+    pub excluded_epochs: usize,
+    /// The result in a few lines.
+    pub headline: Vec<String>,
+}
+
+/// Everything computed from the results: what the page shows.
+struct Contents {
+    results: Results,
+    figures: Vec<Vec<Figure>>,
+    /// The paper's table for each model.
+    significance: Vec<(String, Vec<Line>)>,
+    headline: Vec<String>,
+}
+
+/// A file of the report: its place in the folder, and its bytes.
+type File = (String, Vec<u8>);
+
+/// Reads the results of a study and writes its report into the store.
+///
+/// # Errors
+/// If the study file or the manifest cannot be read, the store cannot be written, or the report's name is no folder name.
+pub async fn write_report(store: &Store, study: &str, options: ReportOptions) -> Result<ReportSummary, Error> {
+    if !time::is_folder_name(&options.time) {
+        return Err(Error::Time(options.time));
+    }
+    let results = read_results(store, study).await?;
+    let folder = report_folder(study, &options.time);
+    let location = store.locate(&format!("{folder}/index.html"));
+    let time = options.time.clone();
+    // Drawing and compressing take seconds; the caller's other tasks go on meanwhile.
+    let work = tokio::task::spawn_blocking(move || -> Result<(Vec<File>, ReportSummary), Error> {
+        let contents = compute(results);
+        let files = files(&contents, &time)?;
+        Ok((files, summary(&contents, folder, location)))
+    });
+    let (files, summary) = match work.await {
+        Ok(done) => done?,
+        Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
+    };
+    for (name, bytes) in files {
+        let key = format!("{}/{name}", summary.folder);
+        let put = store.objects().put(&Path::from(key.as_str()), bytes.into()).await;
+        put.map_err(|source| Error::Objects { place: store.locate(&key), source })?;
+    }
+    Ok(summary)
+}
+
+fn compute(results: Results) -> Contents {
+    let groups = groups(&results);
+    let figures = groups.iter().map(figure::draw).collect();
+    let headline = headline::headline(&results, &groups);
+    let significance = tables::significance(&results);
+    Contents { figures, headline, significance, results }
+}
+
+/// The report's files, the page last, so that a page never points to files that are not there yet.
+fn files(contents: &Contents, time: &str) -> Result<Vec<File>, Error> {
+    let mut files = Vec::new();
+    for (name, table) in tables::all(&contents.results, &contents.significance)? {
+        files.push((format!("tables/{name}.csv"), table.csv));
+        files.push((format!("tables/{name}.parquet"), table.parquet));
+    }
+    for figure in contents.figures.iter().flatten() {
+        let png = figure::png::render(&figure.svg).map_err(|reason| Error::Figure { figure: figure.name.clone(), reason })?;
+        files.push((format!("figures/{}.svg", figure.name), figure.svg.clone().into_bytes()));
+        files.push((format!("figures/{}.png", figure.name), png));
+    }
+    files.push(("index.html".to_string(), page::page(contents, time).into_bytes()));
+    Ok(files)
+}
+
+fn summary(contents: &Contents, folder: String, location: String) -> ReportSummary {
+    let results = &contents.results;
+    let failed = results.missing.iter().filter(|missing| missing.failed).count();
+    ReportSummary {
+        study: results.stored.study.name.clone(),
+        folder,
+        location,
+        planned: results.planned(),
+        done: results.done(),
+        failed,
+        unreadable: results.missing.len() - failed,
+        pending: results.pending,
+        excluded_epochs: results.excluded().count(),
+        headline: contents.headline.clone(),
+    }
+}

@@ -1,0 +1,196 @@
+//! The report's page: one HTML file with its style and figures inside, so that it opens anywhere and offline.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::page_numbers::count;
+use super::{Contents, page_settings, page_tables};
+use crate::aggregate::groups;
+use crate::figure::Figure;
+use crate::stats::paper_table::CAVEAT;
+
+const STYLE: &str = include_str!("style.css");
+
+/// The page as HTML. `time` is the report's name.
+pub(super) fn page(contents: &Contents, time: &str) -> String {
+    let study = &contents.results.stored.study;
+    let document = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (study.name) " – curvefleet report" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                (header(contents, time))
+                main {
+                    (what_was_run(contents))
+                    (figures(contents))
+                    section id="performance" {
+                        h2 { "Final performance" }
+                        (page_tables::performance(&contents.results))
+                        (files("performance"))
+                    }
+                    section id="significance" {
+                        h2 { "The paper's significance table" }
+                        p class="note" { (CAVEAT) }
+                        @for (network, lines) in &contents.significance {
+                            @if contents.significance.len() > 1 { h3 { (network) } }
+                            (page_tables::significance(lines))
+                        }
+                        (files("significance"))
+                    }
+                    (page_settings::settings(&contents.results))
+                    (tables_and_figures(contents))
+                    footer {
+                        "Written by curvefleet " (env!("CARGO_PKG_VERSION")) ". Method: Jiang and Dale, "
+                        "“Mapping the learning curves of deep learning networks”, PLoS Computational Biology 2025, "
+                        a href="https://doi.org/10.1371/journal.pcbi.1012286" { "doi 10.1371/journal.pcbi.1012286" } "."
+                    }
+                }
+            }
+        }
+    };
+    document.into_string()
+}
+
+fn header(contents: &Contents, time: &str) -> Markup {
+    let study = &contents.results.stored.study;
+    html! {
+        header { div { div {
+            h1 { (study.name) }
+            @if !study.description.is_empty() { p { (study.description) } }
+            p class="soft small" {
+                "Report of " (time) " · " span class="chip" { "preset " (study.preset.as_str()) }
+            }
+            ul class="headline" { @for line in &contents.headline { li { (line) } } }
+            nav {
+                a href="#run" { "What was run" }
+                a href="#figures" { "Figures" }
+                a href="#performance" { "Final performance" }
+                a href="#significance" { "Significance" }
+                a href="#settings" { "Settings and versions" }
+                a href="#files" { "Files" }
+            }
+        } } }
+    }
+}
+
+fn what_was_run(contents: &Contents) -> Markup {
+    let results = &contents.results;
+    let failed = results.missing.iter().filter(|missing| missing.failed).count();
+    let unreadable = results.missing.len() - failed;
+    let excluded = results.excluded().count();
+    let counts = [
+        ("runs planned", results.planned(), false),
+        ("runs in this report", results.done(), false),
+        ("not trained yet", results.pending, true),
+        ("failed", failed, true),
+        ("done, but unreadable", unreadable, true),
+        ("epochs excluded", excluded, true),
+    ];
+    let study = &results.stored.study;
+    html! {
+        section id="run" {
+            h2 { "What was run" }
+            p {
+                (count(study.data.len())) " " (plural(study.data.len(), "data set", "data sets")) ", "
+                (count(results.cells.len())) " " (plural(results.cells.len(), "combination", "combinations"))
+                " of data set, condition, labels and network, "
+                (count(study.seeds.len())) " " (plural(study.seeds.len(), "seed", "seeds")) " each, "
+                (count(study.training.epochs as usize)) " " (plural(study.training.epochs as usize, "epoch", "epochs")) "."
+            }
+            ul class="counts" {
+                @for (what, number, is_loss) in counts {
+                    li class=[(is_loss && number > 0).then_some("warn")] { b { (count(number)) } (what) }
+                }
+            }
+            @if results.missing.len() + excluded + results.pending == 0 {
+                p { "Nothing is missing: every planned run is in this report with every epoch." }
+            } @else {
+                (page_tables::missing(results))
+            }
+        }
+    }
+}
+
+fn plural<'a>(number: usize, one: &'a str, many: &'a str) -> &'a str {
+    if number == 1 { one } else { many }
+}
+
+fn figures(contents: &Contents) -> Markup {
+    let groups = groups(&contents.results);
+    html! {
+        section id="figures" {
+            h2 { "Figures" }
+            @if contents.figures.iter().all(Vec::is_empty) { p { "There is no curve to draw yet." } }
+            @for (group, drawn) in groups.iter().zip(&contents.figures) {
+                @if groups.len() > 1 && !drawn.is_empty() { h3 { (group.data) ", " (group.model) } }
+                @for figure in drawn { (one_figure(figure)) }
+            }
+        }
+    }
+}
+
+fn one_figure(figure: &Figure) -> Markup {
+    let link = |ending: &str| format!("figures/{}.{ending}", figure.name);
+    html! {
+        figure {
+            (PreEscaped(&figure.svg))
+            figcaption {
+                b { (figure.title) ". " } (figure.caption) " "
+                a href=(link("svg")) { "SVG" } " · " a href=(link("png")) { "PNG" }
+            }
+        }
+    }
+}
+
+/// Links to a table's files.
+fn files(table: &str) -> Markup {
+    html! {
+        p class="small soft" {
+            "As a file: " a href=(format!("tables/{table}.csv")) { "CSV" } " · " a href=(format!("tables/{table}.parquet")) { "Parquet" }
+        }
+    }
+}
+
+fn tables_and_figures(contents: &Contents) -> Markup {
+    let tables = [
+        ("metrics", "curve metrics and training figures of every run and epoch"),
+        ("condition_means", "their means over the runs of each condition, with standard deviation, standard error and 95% interval"),
+        ("performance", "test scores after the last epoch"),
+        ("significance", "the paper's significance table"),
+        ("missing", "runs and epochs that are not in this report, and why"),
+    ];
+    html! {
+        section id="files" {
+            h2 { "Files" }
+            table {
+                thead { tr { th { "Table" } th { "What" } th { "Files" } } }
+                tbody {
+                    @for (name, what) in tables {
+                        tr {
+                            td { code { (name) } }
+                            td { (what) }
+                            td {
+                                a href=(format!("tables/{name}.csv")) { "CSV" } " · "
+                                a href=(format!("tables/{name}.parquet")) { "Parquet" }
+                            }
+                        }
+                    }
+                    @for figure in contents.figures.iter().flatten() {
+                        tr {
+                            td { "figure" }
+                            td { (figure.title) }
+                            td {
+                                a href=(format!("figures/{}.svg", figure.name)) { "SVG" } " · "
+                                a href=(format!("figures/{}.png", figure.name)) { "PNG" }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

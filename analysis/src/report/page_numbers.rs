@@ -1,0 +1,75 @@
+//! How numbers are written on the page: short enough to compare, with a typographic minus, and a dash where there is none.
+
+use crate::stats::ols::FTest;
+use crate::stats::summary::Summary;
+
+/// What stands where a value is undefined.
+pub const NONE: &str = "–";
+
+/// A number with `decimals` decimals.
+pub fn fixed(number: Option<f64>, decimals: usize) -> String {
+    number.map_or(NONE.to_string(), |number| minus(format!("{number:.decimals$}")))
+}
+
+/// `mean ± sd`, or the mean alone for one value.
+pub fn mean_sd(summary: Option<Summary>) -> String {
+    match summary {
+        None => NONE.to_string(),
+        Some(Summary { mean, sd: Some(sd), .. }) => minus(format!("{mean:.3} ± {sd:.3}")),
+        Some(Summary { mean, sd: None, .. }) => minus(format!("{mean:.3}")),
+    }
+}
+
+/// A whole number with thin spaces between groups of three digits.
+pub fn count(number: usize) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            grouped.push('\u{2009}');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A test statistic, with fewer decimals the larger it is.
+pub fn statistic(number: Option<f64>) -> String {
+    match number {
+        None => NONE.to_string(),
+        Some(number) if number.abs() >= 1e5 => minus(format!("{number:.3e}")),
+        Some(number) if number.abs() >= 100.0 => minus(format!("{number:.0}")),
+        Some(number) => minus(format!("{number:.2}")),
+    }
+}
+
+/// A p-value: plain down to 0.001, then as a power of ten, which does not underflow.
+pub fn p_value(test: Option<&FTest>) -> String {
+    let Some(test) = test else { return NONE.to_string() };
+    let p = test.p.p();
+    if p >= 0.001 { format!("{p:.3}") } else { minus(format!("10^{:.1}", test.p.log10())) }
+}
+
+fn minus(text: String) -> String {
+    text.replace('-', "−")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::tails::f_upper;
+
+    #[test]
+    fn tiny_p_values_are_powers_of_ten() {
+        let test = |f| FTest { f, df1: 28, df2: 14970, p: f_upper(f, 28.0, 14970.0) };
+        assert_eq!(p_value(Some(&test(11136.725680970594))), "10^−9982.5");
+        assert_eq!(p_value(Some(&test(1.0))), "0.465");
+        assert_eq!(p_value(None), "–");
+    }
+
+    #[test]
+    fn counts_are_grouped() {
+        assert_eq!(count(1), "1");
+        assert_eq!(count(37500), "37\u{2009}500");
+    }
+}

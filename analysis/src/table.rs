@@ -1,0 +1,230 @@
+//! One table as CSV and as Parquet, written row by row, so that a table of millions of rows needs the memory of its files alone.
+//!
+//! An undefined value is an empty cell in CSV and a null in Parquet; a NaN or an infinity cannot get in.
+
+use std::sync::Arc;
+
+use arrow_array::builder::{ArrayBuilder, Float64Builder, StringBuilder, UInt64Builder};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use crate::error::Error;
+
+/// Rows gathered before they are encoded.
+const BATCH_ROWS: usize = 8192;
+/// Numbers below this or above its inverse are written in scientific notation, since digits alone would be long.
+const SCIENTIFIC_BELOW: f64 = 1e-5;
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Words.
+    Text,
+    /// Real numbers.
+    Number,
+    /// Whole numbers from 0.
+    Count,
+}
+
+/// A cell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value<'a> {
+    /// Words.
+    Text(&'a str),
+    /// A real number; what is not finite becomes missing.
+    Number(f64),
+    /// A whole number.
+    Count(u64),
+    /// Nothing.
+    Missing,
+}
+
+impl From<Option<f64>> for Value<'_> {
+    fn from(number: Option<f64>) -> Self {
+        number.map_or(Value::Missing, Value::Number)
+    }
+}
+
+impl<'a> From<Option<&'a str>> for Value<'a> {
+    fn from(text: Option<&'a str>) -> Self {
+        text.map_or(Value::Missing, Value::Text)
+    }
+}
+
+impl From<usize> for Value<'_> {
+    fn from(count: usize) -> Self {
+        Value::Count(count as u64)
+    }
+}
+
+/// A finished table's files.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// Comma-separated, with a header, UTF-8.
+    pub csv: Vec<u8>,
+    /// Parquet, Zstandard.
+    pub parquet: Vec<u8>,
+}
+
+/// A table while rows are added.
+pub struct Writer {
+    name: &'static str,
+    columns: Vec<Column>,
+    rows: usize,
+    schema: Arc<Schema>,
+    csv: csv::Writer<Vec<u8>>,
+    parquet: ArrowWriter<Vec<u8>>,
+}
+
+enum Column {
+    Text(StringBuilder),
+    Number(Float64Builder),
+    Count(UInt64Builder),
+}
+
+impl Column {
+    fn new(kind: Kind) -> Column {
+        match kind {
+            Kind::Text => Column::Text(StringBuilder::new()),
+            Kind::Number => Column::Number(Float64Builder::new()),
+            Kind::Count => Column::Count(UInt64Builder::new()),
+        }
+    }
+
+    /// Takes a value and gives its CSV cell; `None` if the value is of another kind.
+    fn push(&mut self, value: Value<'_>) -> Option<String> {
+        match (self, value) {
+            (Column::Text(texts), Value::Text(text)) => {
+                texts.append_value(text);
+                return Some(text.to_string());
+            }
+            (Column::Number(numbers), Value::Number(number)) if number.is_finite() => {
+                numbers.append_value(number);
+                return Some(plain_or_scientific(number));
+            }
+            (Column::Count(counts), Value::Count(count)) => {
+                counts.append_value(count);
+                return Some(count.to_string());
+            }
+            (Column::Text(texts), Value::Missing) => texts.append_null(),
+            (Column::Number(numbers), Value::Missing | Value::Number(_)) => numbers.append_null(),
+            (Column::Count(counts), Value::Missing) => counts.append_null(),
+            _ => return None,
+        }
+        Some(String::new())
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        match self {
+            Column::Text(texts) => ArrayBuilder::finish(texts),
+            Column::Number(numbers) => ArrayBuilder::finish(numbers),
+            Column::Count(counts) => ArrayBuilder::finish(counts),
+        }
+    }
+}
+
+/// A number with the fewest digits that give it back.
+fn plain_or_scientific(number: f64) -> String {
+    let size = number.abs();
+    if size != 0.0 && !(SCIENTIFIC_BELOW..1.0 / SCIENTIFIC_BELOW.powi(3)).contains(&size) {
+        format!("{number:e}")
+    } else {
+        format!("{number}")
+    }
+}
+
+impl Writer {
+    /// An empty table with these columns.
+    ///
+    /// # Errors
+    /// If the writers refuse the columns.
+    pub fn new(name: &'static str, columns: &[(&str, Kind)]) -> Result<Writer, Error> {
+        let fields: Vec<Field> = columns
+            .iter()
+            .map(|(column, kind)| {
+                let data_type = match kind {
+                    Kind::Text => DataType::Utf8,
+                    Kind::Number => DataType::Float64,
+                    Kind::Count => DataType::UInt64,
+                };
+                Field::new(*column, data_type, true)
+            })
+            .collect();
+        let schema = Arc::new(Schema::new(fields));
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_created_by("curvefleet".to_string())
+            .build();
+        let failed = |reason: String| Error::Table { table: name.to_string(), reason };
+        let parquet = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties)).map_err(|error| failed(error.to_string()))?;
+        let mut csv = csv::Writer::from_writer(Vec::new());
+        csv.write_record(columns.iter().map(|(column, _)| column)).map_err(|error| failed(error.to_string()))?;
+        let columns = columns.iter().map(|(_, kind)| Column::new(*kind)).collect();
+        Ok(Writer { name, columns, rows: 0, schema, csv, parquet })
+    }
+
+    /// Adds a row, one value for each column.
+    ///
+    /// # Errors
+    /// If a value is not of its column's kind.
+    pub fn push(&mut self, row: &[Value<'_>]) -> Result<(), Error> {
+        if row.len() != self.columns.len() {
+            return Err(self.failed(format!("a row has {} values for {} columns", row.len(), self.columns.len())));
+        }
+        let cells: Option<Vec<String>> = self.columns.iter_mut().zip(row).map(|(column, value)| column.push(*value)).collect();
+        let cells = cells.ok_or_else(|| self.failed("a value is not of its column's kind".to_string()))?;
+        self.csv.write_record(&cells).map_err(|error| self.failed(error.to_string()))?;
+        self.rows += 1;
+        if self.rows == BATCH_ROWS { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        let arrays = self.columns.iter_mut().map(Column::finish).collect();
+        self.rows = 0;
+        let batch = RecordBatch::try_new(self.schema.clone(), arrays).map_err(|error| self.failed(error.to_string()))?;
+        self.parquet.write(&batch).map_err(|error| self.failed(error.to_string()))
+    }
+
+    /// Ends the table.
+    ///
+    /// # Errors
+    /// If the last rows cannot be encoded.
+    pub fn finish(mut self) -> Result<Files, Error> {
+        if self.rows > 0 {
+            self.flush()?;
+        }
+        let name = self.name;
+        let failed = |reason: String| Error::Table { table: name.to_string(), reason };
+        let parquet = self.parquet.into_inner().map_err(|error| failed(error.to_string()))?;
+        let csv = self.csv.into_inner().map_err(|error| failed(error.to_string()))?;
+        Ok(Files { csv, parquet })
+    }
+
+    fn failed(&self, reason: String) -> Error {
+        Error::Table { table: self.name.to_string(), reason }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_finite_becomes_an_empty_cell() {
+        let mut table = Writer::new("test", &[("name", Kind::Text), ("value", Kind::Number), ("n", Kind::Count)]).unwrap();
+        table.push(&[Value::Text("a,b"), Value::Number(f64::NAN), Value::Count(3)]).unwrap();
+        table.push(&[Value::Missing, Value::Number(1.5e-9), Value::Missing]).unwrap();
+        let files = table.finish().unwrap();
+        assert_eq!(String::from_utf8(files.csv).unwrap(), "name,value,n\n\"a,b\",,3\n,1.5e-9,\n");
+    }
+
+    #[test]
+    fn a_value_in_the_wrong_column_is_refused() {
+        let mut table = Writer::new("test", &[("n", Kind::Count)]).unwrap();
+        assert!(table.push(&[Value::Text("three")]).is_err());
+    }
+}

@@ -1,0 +1,220 @@
+//! Starts all parts of a coordinator, and stops them politely.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use curvefleet_proto::store::Store;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::Error;
+use crate::ledger::expire::Expire;
+use crate::ledger::sqlite::SqliteLedger;
+use crate::ledger::writer::{self, Writer};
+use crate::ledger::{Handle, Settings};
+use crate::manifest::Manifests;
+use crate::options::Options;
+use crate::rates::Rates;
+use crate::server::{self, Health};
+use crate::service::Core;
+
+/// How long a stopping coordinator waits for open requests, and then for the store to take the manifests. Whatever is not
+/// done by then is done after the next start.
+const GRACE: Duration = Duration::from_secs(10);
+/// Expired leases are looked for this many times per lease. (Leasing looks, too; this keeps listings true.)
+const SWEEPS_PER_LEASE: u32 = 4;
+
+/// Starts coordinators.
+#[derive(Debug)]
+pub struct Coordinator;
+
+/// A coordinator that runs. Dropped without [`Running::shutdown`], it ends like after a power cut, which loses nothing.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    store: Store,
+    ledger_file: PathBuf,
+    handle: Handle,
+    manifests: Arc<Manifests>,
+    health: Health,
+    /// Turns true once: tells streams and tasks to end.
+    stop: watch::Sender<bool>,
+    server: JoinHandle<Result<(), tonic::transport::Error>>,
+    tasks: Vec<JoinHandle<()>>,
+    writer: Writer,
+}
+
+impl Coordinator {
+    /// Starts a coordinator and returns once it takes requests.
+    ///
+    /// # Errors
+    /// If an option does not fit, the store or ledger cannot be opened, or the address cannot be listened on.
+    pub async fn start(options: Options) -> Result<Running, Error> {
+        Coordinator::start_at(options, Arc::new(SystemClock)).await
+    }
+
+    /// As [`Coordinator::start`], by a clock of the caller's.
+    ///
+    /// # Errors
+    /// As [`Coordinator::start`].
+    pub async fn start_at(options: Options, clock: Arc<dyn Clock>) -> Result<Running, Error> {
+        let address = listen_address(&options.listen, options.insecure).await?;
+        let store = Store::open(&options.store, environment())?;
+        let ledger_file = options.ledger_file(&store);
+        let settings = options.settings();
+        let (file, system) = (ledger_file.clone(), |what| move |source| Error::System { what, source });
+        let ledger = tokio::task::spawn_blocking(move || SqliteLedger::open(&file, settings)).await;
+        let ledger = ledger.map_err(|error| system("a thread")(std::io::Error::other(error)))??;
+        let listener = TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })?;
+        let address = listener.local_addr().map_err(system("the address of its socket"))?;
+        let (writer, handle) = writer::start(Box::new(ledger), clock.clone()).map_err(system("a thread"))?;
+        if options.expire_leases_at_start {
+            // Should the database fail here, the leases expire at their deadlines.
+            if let Err(error) = handle.ask(Expire { all: true }).await {
+                tracing::warn!(%error, "cannot end the leases of an earlier process");
+            }
+        }
+        let (stop, stopping) = watch::channel(false);
+        let manifests = Arc::new(Manifests::new(handle.clone(), store.clone()));
+        let core = Core {
+            ledger: handle.clone(),
+            store: store.clone(),
+            manifests: manifests.clone(),
+            rates: Rates::new(settings.lease_ms),
+            settings,
+            clock,
+            stopping: stopping.clone(),
+            submitting: tokio::sync::Mutex::new(()),
+        };
+        let stopped = stopped(stopping.clone());
+        let (health, served) = server::serve(listener, Arc::new(core), stopped).await?;
+        let server = tokio::spawn(served);
+        let tasks = vec![
+            tokio::spawn(sweep(handle.clone(), settings, stopping.clone())),
+            tokio::spawn({
+                let manifests = manifests.clone();
+                async move { manifests.keep(stopping).await }
+            }),
+        ];
+        Ok(Running { address, store, ledger_file, handle, manifests, health, stop, server, tasks, writer })
+    }
+}
+
+impl Running {
+    /// Where it listens; the port is the one it got where 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL for clients and workers on this machine.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The store's URL, or its folder.
+    pub fn store_url(&self) -> &str {
+        self.store.url()
+    }
+
+    /// The ledger.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Stops politely: takes no new requests, ends open streams, writes manifests, closes the ledger.
+    pub async fn shutdown(self) {
+        self.health.set_not_serving().await;
+        self.stop.send_replace(true);
+        let mut server = self.server;
+        if tokio::time::timeout(GRACE, &mut server).await.is_err() {
+            tracing::warn!("some connections did not end in time and are cut");
+            server.abort();
+        }
+        for task in self.tasks {
+            task.abort();
+        }
+        if tokio::time::timeout(GRACE, self.manifests.write_all()).await.is_err() {
+            tracing::warn!("the store did not take all manifests in time; they are written after the next start");
+        }
+        self.writer.close().await;
+    }
+}
+
+/// Starts a coordinator, says so in one line on standard output, and stops it politely at SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// As [`Coordinator::start`], and if its server ends by itself.
+pub async fn run(options: Options) -> Result<(), Error> {
+    let system = |source| Error::System { what: "a signal handler", source };
+    let mut terminate =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(system)?;
+    let mut running = Coordinator::start(options).await?;
+    println!(
+        "curvefleet coordinator {} listens on {}, store {}, ledger {}",
+        env!("CARGO_PKG_VERSION"),
+        running.url(),
+        running.store_url(),
+        running.ledger_file.display()
+    );
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("stopping: SIGTERM"),
+        _ = tokio::signal::ctrl_c() => tracing::info!("stopping: Ctrl-C"),
+        ended = &mut running.server => {
+            let reason = match ended {
+                Ok(Ok(())) => "without a reason".to_string(),
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            return Err(Error::Server(reason));
+        }
+    }
+    running.shutdown().await;
+    Ok(())
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which stops everything as well.
+    drop(stopping.wait_for(|stopping| *stopping).await);
+}
+
+async fn sweep(ledger: Handle, settings: Settings, stopping: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(settings.lease_ms) / SWEEPS_PER_LEASE);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let stopped = stopped(stopping);
+    tokio::pin!(stopped);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = &mut stopped => return,
+        }
+        match ledger.ask(Expire { all: false }).await {
+            Ok(0) => {}
+            Ok(leases) => tracing::info!(leases, "leases ended because nothing was heard of their workers in time"),
+            Err(error) => tracing::warn!(%error, "cannot look for expired leases"),
+        }
+    }
+}
+
+/// The address that `listen` names; one that other machines reach only if that was asked for in so many words.
+async fn listen_address(listen: &str, insecure: bool) -> Result<SocketAddr, Error> {
+    let refuse = |reason: String| Error::Listen { listen: listen.to_string(), reason };
+    let mut addresses = tokio::net::lookup_host(listen).await.map_err(|error| refuse(error.to_string()))?;
+    let address = addresses.next().ok_or_else(|| refuse("the host has no address".to_string()))?;
+    if insecure || is_loopback(address.ip()) {
+        return Ok(address);
+    }
+    Err(Error::Insecure { address })
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+/// The environment's variables that are text, for the store.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+}

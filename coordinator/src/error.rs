@@ -1,0 +1,65 @@
+//! Why a coordinator does not start, or ended.
+
+use std::net::SocketAddr;
+
+use curvefleet_proto::store;
+
+use crate::ledger::sqlite::OpenError;
+
+/// Why a coordinator does not start, or ended. Each is a sentence for the user.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address to listen on is none.
+    #[error("`{listen}` is not an address to listen on; give a host and a port such as 127.0.0.1:7700: {reason}")]
+    Listen {
+        /// What was given.
+        listen: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The address can be reached from other machines.
+    #[error(
+        "{address} can be reached from other machines, and this coordinator has no TLS and no tokens yet; listen on \
+         127.0.0.1, or say --insecure if everyone who can reach it may use it"
+    )]
+    Insecure {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The address is taken or not allowed.
+    #[error("cannot listen on {address}: {source}; choose another address with --listen")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The ledger cannot be opened.
+    #[error(transparent)]
+    Ledger(#[from] OpenError),
+    /// The system refuses a thread, a signal handler or the like.
+    #[error("the system refused {what}: {source}")]
+    System {
+        /// What was asked of it.
+        what: &'static str,
+        /// What it says.
+        source: std::io::Error,
+    },
+    /// The gRPC server ended by itself.
+    #[error("the gRPC server ended: {0}")]
+    Server(String),
+}
+
+impl Error {
+    /// Whether the user can mend it by asking for something else: exit code 2, otherwise 1.
+    pub fn is_user_error(&self) -> bool {
+        match self {
+            Error::Listen { .. } | Error::Insecure { .. } | Error::Bind { .. } | Error::Store(_) => true,
+            Error::Ledger(error) => !matches!(error, OpenError::Database { .. }),
+            Error::System { .. } | Error::Server(_) => false,
+        }
+    }
+}

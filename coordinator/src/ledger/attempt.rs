@@ -1,0 +1,47 @@
+//! The diary of attempts, for a person to read.
+
+use super::Error;
+use super::sql::{Context, values};
+
+/// An attempt at one run.
+pub(super) struct Entry<'a> {
+    /// The run's shard.
+    pub shard_id: i64,
+    /// The run's place in the shard.
+    pub place: i64,
+    /// Who tried.
+    pub worker: &'a str,
+    /// Under which lease.
+    pub fence: u64,
+    /// `done`, `infrastructure`, `run` or `study`.
+    pub outcome: &'a str,
+    /// Empty where it succeeded.
+    pub error: &'a str,
+    /// The worker's last lines.
+    pub log: &'a str,
+}
+
+const INSERT: &str = "INSERT INTO attempts (shard_id, place, worker, fence, at_ms, outcome, error, log)
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+
+/// Writes down an attempt at one run.
+pub(super) fn record(context: &mut Context<'_>, entry: &Entry<'_>) -> Result<(), Error> {
+    let Entry { shard_id, place, worker, fence, outcome, error, log } = *entry;
+    let at_ms = context.now_ms;
+    context.execute(INSERT, values![shard_id, place, worker, fence, at_ms, outcome, error, log])?;
+    Ok(())
+}
+
+/// Writes down that a whole lease ended by the fault of the machine or the network: one row for all its runs, for
+/// the ledger does not know which of them were in training.
+pub(super) fn record_lease_end(
+    context: &mut Context<'_>,
+    shard_id: i64,
+    worker: &str,
+    fence: u64,
+    error: &str,
+) -> Result<(), Error> {
+    let (no_place, at_ms) = (None::<i64>, context.now_ms);
+    context.execute(INSERT, values![shard_id, no_place, worker, fence, at_ms, "infrastructure", error, ""])?;
+    Ok(())
+}

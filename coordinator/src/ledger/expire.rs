@@ -1,0 +1,37 @@
+//! Ends leases whose workers were not heard of in time. Leasing does the same first, so nothing waits for a timer.
+
+use super::operation::Apply;
+use super::sql::{Context, values};
+use super::{Error, shard};
+
+/// Asks to end leases.
+#[derive(Debug, Clone)]
+pub struct Expire {
+    /// Whether to end all leases, also those before their deadline: only right where no worker can be alive.
+    pub all: bool,
+}
+
+impl Apply for Expire {
+    /// How many leases ended.
+    fn apply(&self, context: &mut Context<'_>) -> Result<u64, Error> {
+        let until_ms = if self.all { u64::MAX } else { context.now_ms };
+        end_until(context, until_ms)
+    }
+}
+
+/// Ends the leases whose deadline has passed.
+pub(super) fn sweep(context: &mut Context<'_>) -> Result<u64, Error> {
+    end_until(context, context.now_ms)
+}
+
+fn end_until(context: &mut Context<'_>, until_ms: u64) -> Result<u64, Error> {
+    let over = context.rows(
+        "SELECT id, worker, fence FROM shards WHERE state = 'leased' AND deadline_ms <= ?1 ORDER BY id",
+        values![until_ms],
+        |row| Ok((row.int(0)?, row.text(1)?, row.unsigned(2)?)),
+    )?;
+    for (shard_id, worker, fence) in &over {
+        shard::expire_lease(context, *shard_id, worker, *fence)?;
+    }
+    Ok(over.len() as u64)
+}

@@ -1,0 +1,167 @@
+//! The rows of a study's manifest, and whether the manifest in the store shows them.
+
+use super::Error;
+use super::operation::Apply;
+use super::runs::Place;
+use super::sql::{Context, Row, values};
+use super::study::id_of;
+
+/// Asks which studies have a manifest in the store that does not show all that the ledger knows.
+#[derive(Debug, Clone)]
+pub struct StaleManifests;
+
+/// A study whose manifest is stale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stale {
+    /// The study's name.
+    pub study: String,
+    /// Whether the study has ended, so that someone waits for its manifest.
+    pub ended: bool,
+    /// How many runs its manifest will have.
+    pub runs: u64,
+}
+
+/// Asks for a page of a manifest.
+#[derive(Debug, Clone)]
+pub struct ReadPage {
+    /// The study's name.
+    pub study: String,
+    /// The run after which the page begins; `None` for the first page.
+    pub after: Option<Place>,
+    /// How many rows at most; at least 1.
+    pub limit: u32,
+}
+
+/// A page of a manifest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// Counts the study's changes; a manifest shows at least those up to its first page's count.
+    pub changes: u64,
+    /// Runs that are done or failed, in the plan's order.
+    pub entries: Vec<Entry>,
+    /// The last entry's place, where there may be more.
+    pub next: Option<Place>,
+}
+
+/// One row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The run's place in the plan.
+    pub place: Place,
+    /// The run's id.
+    pub run: String,
+    /// The data set's name.
+    pub data: String,
+    /// The condition's name.
+    pub condition: String,
+    /// `true` or `shuffled`.
+    pub labels: String,
+    /// The model's name.
+    pub model: String,
+    /// The run's seed.
+    pub seed: u64,
+    /// The shard's id.
+    pub shard: String,
+    /// `done` or `failed`.
+    pub state: String,
+    /// The part's key; `None` for failed runs, as are all columns of the part.
+    pub part: Option<String>,
+    /// The part's size in bytes.
+    pub size_bytes: Option<u64>,
+    /// SHA-256 of the part.
+    pub sha256: Option<String>,
+    /// The fence under which the part was committed.
+    pub fence: Option<u64>,
+    /// Who committed the part, or failed last.
+    pub worker: Option<String>,
+    /// When the part was committed, milliseconds since 1970.
+    pub committed_ms: Option<u64>,
+    /// Failures held against the run.
+    pub attempts: u32,
+    /// The last error.
+    pub error: Option<String>,
+}
+
+/// Notes that a manifest has been written.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// The study's name.
+    pub study: String,
+    /// [`Page::changes`] of its first page.
+    pub changes: u64,
+    /// How many runs it has.
+    pub runs: u64,
+}
+
+impl Apply for StaleManifests {
+    fn apply(&self, context: &mut Context<'_>) -> Result<Vec<Stale>, Error> {
+        context.rows(
+            "SELECT name, state, done + failed FROM studies WHERE changes <> manifest_changes ORDER BY id",
+            values![],
+            |row| Ok(Stale { study: row.text(0)?, ended: row.text(1)? != "active", runs: row.unsigned(2)? }),
+        )
+    }
+}
+
+impl Apply for ReadPage {
+    fn apply(&self, context: &mut Context<'_>) -> Result<Page, Error> {
+        let study_id = id_of(context, &self.study)?;
+        let changes = context
+            .row("SELECT changes FROM studies WHERE id = ?1", values![study_id], |row| row.unsigned(0))?
+            .unwrap_or_default();
+        let (shard, run) = self.after.map_or((0, -1), |(shard, run)| (clamp(shard), clamp(run)));
+        let entries = context.rows(
+            "SELECT shards.place, runs.place, runs.key, data, condition, labels, model, seed, shards.key, runs.state,
+                    attempts, error, runs.worker,
+                    parts.key, parts.size_bytes, parts.sha256, parts.fence, parts.worker, parts.committed_ms
+             FROM shards JOIN runs ON runs.shard_id = shards.id LEFT JOIN parts ON parts.id = runs.part_id
+             WHERE shards.study_id = ?1 AND shards.place >= ?2 AND (shards.place > ?2 OR runs.place > ?3)
+               AND runs.state IN ('done', 'failed')
+             ORDER BY shards.place, runs.place LIMIT ?4",
+            values![study_id, shard, run, self.limit],
+            read,
+        )?;
+        let full = entries.len() >= self.limit as usize;
+        let next = entries.last().filter(|_| full).map(|entry| entry.place);
+        Ok(Page { changes, entries, next })
+    }
+}
+
+fn clamp(place: u64) -> i64 {
+    i64::try_from(place).unwrap_or(i64::MAX)
+}
+
+fn read(row: &dyn Row) -> Result<Entry, Error> {
+    let unsigned = |column| Ok::<_, Error>(row.maybe_int(column)?.and_then(|number| u64::try_from(number).ok()));
+    let filled = |text: String| Some(text).filter(|text| !text.is_empty());
+    Ok(Entry {
+        place: (row.unsigned(0)?, row.unsigned(1)?),
+        run: row.text(2)?,
+        data: row.text(3)?,
+        condition: row.text(4)?,
+        labels: row.text(5)?,
+        model: row.text(6)?,
+        seed: row.unsigned(7)?,
+        shard: row.text(8)?,
+        state: row.text(9)?,
+        attempts: row.unsigned(10)?.try_into().unwrap_or(u32::MAX),
+        error: filled(row.text(11)?),
+        part: row.maybe_text(13)?,
+        size_bytes: unsigned(14)?,
+        sha256: row.maybe_text(15)?,
+        fence: unsigned(16)?,
+        worker: row.maybe_text(17)?.or(filled(row.text(12)?)),
+        committed_ms: unsigned(18)?,
+    })
+}
+
+impl Apply for Written {
+    fn apply(&self, context: &mut Context<'_>) -> Result<(), Error> {
+        let study_id = id_of(context, &self.study)?;
+        context.execute(
+            "UPDATE studies SET manifest_changes = ?2, manifest_runs = ?3 WHERE id = ?1",
+            values![study_id, self.changes, self.runs],
+        )?;
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! The ledger: which studies there are, what has become of every run, and who may train which shard right now.
+//!
+//! Callers see [`Ledger`] alone: requests in, replies out, the time passed in. Each operation has a file that holds its
+//! request, its reply and the SQL that carries it out. The SQL is plain and speaks to the database through the small
+//! seam in `sql`, so that a second database needs that seam, its migrations and nothing else.
+//!
+//! - Operations: [`submit`], [`lease`], [`heartbeat`], [`commit`], [`fail`], [`release`], [`expire`], [`cancel`],
+//!   [`retry`], [`register`], [`workers`] (their list), [`study`] (status), [`runs`] and [`logs`] (listings), [`check`],
+//!   [`manifest`] (rows for the manifest in the store)
+//! - Shared steps: `shard` (where a shard goes when its runs have changed), `reuse` (runs done in other studies),
+//!   `attempt` and `audit` (the two diaries), [`backoff`]
+//! - Machinery: [`operation`] (the list of all operations), [`sqlite`] (the database in a file), [`writer`] (the one
+//!   thread that owns it, and its [`Handle`]), [`error`]
+//!
+//! # What a run goes through
+//!
+//! ```text
+//!            commit, or done in another study
+//!  pending ───────────────────────────────────> done          (for good: nothing undoes a done run)
+//!   │ │  ^                                        ^
+//!   │ │  └────────────── retry ─────────────┐     │ a late commit of a run that was set aside
+//!   │ └── failed max_attempts times ──────> failed┘
+//!   │                                       │
+//!   └──── study cancelled or stopped ─────> cancelled ── retry ──> pending
+//! ```
+//!
+//! # What a shard goes through
+//!
+//! ```text
+//!  pending ── lease (fence + 1, deadline) ──> leased ── no pending run is left ──────────────> closed
+//!    ^                                          │                                               │
+//!    ├── expired, released ─────────────────────┤                                               │
+//!    ├── infrastructure failure: after backoff ─┤                                               │
+//!    ├── every run left was tried: after backoff┘                                               │
+//!    └── retry ─────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! - A lease is the pair (worker, fence) on a leased shard; a message with any other pair is stale and changes nothing.
+//!   The fence never falls, also across restarts. Deadlines only decide when a shard is given to someone else: a worker
+//!   that is late but was not replaced keeps its lease.
+//! - A run that fails by its own fault stays pending with one attempt more and is *tried* under that fence: its worker
+//!   goes on with the shard's other runs. When no untried run is left, the lease ends; if tried runs remain, the shard
+//!   waits out a backoff and is leased again with them. At the last attempt the run is set aside as failed instead.
+//! - A worker reports an infrastructure failure when it cannot go on with the shard: the lease ends at once, so it
+//!   commits what it has finished before.
+//! - Cancelling or stopping a study closes its shards; their workers learn of it at their next heartbeat.
+//! - A run that is done is done in every study that has it pending; shards left empty by that close.
+//! - A study is over when none of its runs is pending.
+
+mod attempt;
+mod audit;
+pub mod backoff;
+pub mod cancel;
+pub mod check;
+pub mod commit;
+pub mod error;
+pub mod expire;
+pub mod fail;
+pub mod heartbeat;
+pub mod lease;
+pub mod logs;
+pub mod manifest;
+pub mod operation;
+pub mod register;
+pub mod release;
+pub mod retry;
+mod reuse;
+pub mod runs;
+mod shard;
+mod sql;
+pub mod sqlite;
+pub mod state;
+pub mod study;
+pub mod submit;
+pub mod workers;
+pub mod writer;
+
+pub use error::Error;
+pub use operation::{Operation, Reply, Request};
+pub use sqlite::SqliteLedger;
+pub use writer::Handle;
+
+/// Attempts held against a run before it is set aside, unless the coordinator is told otherwise: one may be bad luck,
+/// two a bad machine.
+pub const MAX_ATTEMPTS: u32 = 3;
+
+/// What the ledger decides by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How long a lease lasts without a heartbeat, in milliseconds.
+    pub lease_ms: u64,
+    /// Attempts held against a run before it is set aside; at least 1.
+    pub max_attempts: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { lease_ms: 60_000, max_attempts: MAX_ATTEMPTS }
+    }
+}
+
+/// A database of studies, shards, runs and workers.
+pub trait Ledger: Send {
+    /// Carries out requests in their order, at the time `now_ms` (milliseconds since 1970); one reply per request.
+    ///
+    /// All of them become durable together, or, if the database fails, none does and every reply is
+    /// [`Error::Database`]. A request that is refused changes nothing and leaves its neighbours alone.
+    fn transact(&mut self, now_ms: u64, requests: Vec<Request>) -> Vec<Result<Reply, Error>>;
+}

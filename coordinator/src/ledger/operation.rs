@@ -1,0 +1,112 @@
+//! The list of all operations: each is a request type with an answer type, a variant of [`Request`] and one of [`Reply`].
+
+use super::sql::Context;
+use super::{
+    Error, cancel, check, commit, expire, fail, heartbeat, lease, logs, manifest, register, release, retry, runs, study,
+    submit, workers,
+};
+
+/// A request with the answer that belongs to it.
+pub trait Operation: Into<Request> {
+    /// What a request that was not refused is answered.
+    type Answer: Send + 'static;
+
+    /// The answer in a reply; `None` if the reply belongs to another operation.
+    fn answer(reply: Reply) -> Option<Self::Answer>;
+}
+
+/// Carries an operation out on a database.
+pub(super) trait Apply: Operation {
+    /// Does what is asked, or refuses and leaves it to the caller to undo what was written.
+    fn apply(&self, context: &mut Context<'_>) -> Result<Self::Answer, Error>;
+}
+
+macro_rules! operations {
+    ($($name:ident: $request:ty => $answer:ty,)*) => {
+        /// Any request to the ledger.
+        #[derive(Debug, Clone)]
+        pub enum Request {
+            $(#[doc = concat!("See [`", stringify!($request), "`].")] $name($request),)*
+        }
+
+        /// Any answer of the ledger.
+        #[derive(Debug, Clone)]
+        pub enum Reply {
+            $(#[doc = concat!("Answers [`", stringify!($request), "`].")] $name($answer),)*
+        }
+
+        impl Request {
+            pub(super) fn apply(&self, context: &mut Context<'_>) -> Result<Reply, Error> {
+                match self {
+                    $(Request::$name(request) => request.apply(context).map(Reply::$name),)*
+                }
+            }
+        }
+
+        $(
+            impl From<$request> for Request {
+                fn from(request: $request) -> Request {
+                    Request::$name(request)
+                }
+            }
+
+            impl Operation for $request {
+                type Answer = $answer;
+
+                fn answer(reply: Reply) -> Option<$answer> {
+                    match reply {
+                        Reply::$name(answer) => Some(answer),
+                        _ => None,
+                    }
+                }
+            }
+        )*
+    };
+}
+
+operations! {
+    Submit: submit::Submit => submit::Submitted,
+    CheckRuns: check::CheckRuns => Vec<String>,
+    ListStudies: study::ListStudies => Vec<study::Status>,
+    GetStudy: study::GetStudy => study::Study,
+    StudyStatus: study::StudyStatus => study::Status,
+    Cancel: cancel::Cancel => study::Status,
+    Retry: retry::Retry => retry::Retried,
+    ListRuns: runs::ListRuns => runs::Page,
+    Logs: logs::Logs => logs::Attempts,
+    Register: register::Register => (),
+    ListWorkers: workers::ListWorkers => Vec<workers::Worker>,
+    Lease: lease::Lease => lease::Leased,
+    Heartbeat: heartbeat::Heartbeat => heartbeat::Heard,
+    Commit: commit::Commit => bool,
+    Fail: fail::Fail => bool,
+    Release: release::Release => u32,
+    Expire: expire::Expire => u64,
+    StaleManifests: manifest::StaleManifests => Vec<manifest::Stale>,
+    ManifestPage: manifest::ReadPage => manifest::Page,
+    ManifestWritten: manifest::Written => (),
+}
+
+impl Reply {
+    /// Whether what was done can change what a study's status says.
+    pub fn changes_studies(&self) -> bool {
+        match self {
+            Reply::Lease(leased) => !leased.leases.is_empty(),
+            Reply::Expire(expired) => *expired > 0,
+            Reply::Release(released) => *released > 0,
+            Reply::Commit(accepted) | Reply::Fail(accepted) => *accepted,
+            Reply::Submit(_) | Reply::Cancel(_) | Reply::Retry(_) | Reply::ManifestWritten(()) => true,
+            Reply::CheckRuns(_)
+            | Reply::ListStudies(_)
+            | Reply::GetStudy(_)
+            | Reply::StudyStatus(_)
+            | Reply::ListRuns(_)
+            | Reply::Logs(_)
+            | Reply::Register(())
+            | Reply::ListWorkers(_)
+            | Reply::Heartbeat(_)
+            | Reply::StaleManifests(_)
+            | Reply::ManifestPage(_) => false,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Runs that are done in one study are done in all: the same id means the same numbers.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use super::Error;
+use super::shard::{self, Delta};
+use super::sql::{Context, values};
+
+/// Marks the pending runs of a shard that are done elsewhere as done; says how many. The caller settles the shard and
+/// counts them.
+pub(super) fn adopt_done(context: &mut Context<'_>, shard_id: i64) -> Result<u64, Error> {
+    let found = context.rows(
+        "SELECT runs.place, MIN(other.part_id) FROM runs JOIN runs AS other ON other.key = runs.key
+         WHERE runs.shard_id = ?1 AND runs.state = 'pending' AND other.state = 'done'
+         GROUP BY runs.place ORDER BY runs.place",
+        values![shard_id],
+        |row| Ok((row.int(0)?, row.int(1)?)),
+    )?;
+    for (place, part_id) in &found {
+        mark_done(context, shard_id, *place, *part_id)?;
+    }
+    Ok(found.len() as u64)
+}
+
+/// Marks one run as done by a part.
+pub(super) fn mark_done(context: &mut Context<'_>, shard_id: i64, place: i64, part_id: i64) -> Result<(), Error> {
+    context.execute(
+        "UPDATE runs SET state = 'done', part_id = ?3, error = '', worker = (SELECT worker FROM parts WHERE id = ?3)
+         WHERE shard_id = ?1 AND place = ?2",
+        values![shard_id, place, part_id],
+    )?;
+    Ok(())
+}
+
+/// Marks runs that have just been committed as done in the other studies that wait for them.
+pub(super) fn spread(context: &mut Context<'_>, runs: &HashSet<&str>, part_id: i64) -> Result<(), Error> {
+    let mut studies: BTreeMap<i64, i64> = BTreeMap::new();
+    let mut shards = BTreeSet::new();
+    for run in runs {
+        let waiting = context.rows(
+            "SELECT runs.shard_id, runs.place, shards.study_id FROM runs JOIN shards ON shards.id = runs.shard_id
+             WHERE runs.key = ?1 AND runs.state = 'pending' ORDER BY runs.shard_id",
+            values![*run],
+            |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?)),
+        )?;
+        for (shard_id, place, study_id) in waiting {
+            mark_done(context, shard_id, place, part_id)?;
+            *studies.entry(study_id).or_default() += 1;
+            shards.insert(shard_id);
+        }
+    }
+    for shard_id in shards {
+        shard::settle(context, shard_id)?;
+    }
+    for (study_id, done) in studies {
+        shard::count(context, study_id, Delta { done, ..Delta::default() })?;
+    }
+    Ok(())
+}

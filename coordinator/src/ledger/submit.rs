@@ -1,0 +1,109 @@
+//! Takes a study with all its shards and runs.
+
+use std::sync::Arc;
+
+use curvefleet_proto::plan::{ShardSpec, shards};
+use curvefleet_proto::study;
+
+use super::operation::Apply;
+use super::shard::Delta;
+use super::sql::{Context, values};
+use super::study::{Status, status_of};
+use super::{Error, audit, reuse, shard};
+
+/// A resolved study to take. The plan is made from it shard by shard, so that a large one needs no memory of its own.
+#[derive(Debug, Clone)]
+pub struct Submit {
+    /// The study.
+    pub study: Arc<study::Study>,
+    /// Its canonical text, as `Study::to_toml` writes it.
+    pub toml: String,
+    /// SHA-256 of `toml`, 64 hex digits.
+    pub hash: String,
+    /// Who submits it, for the audit.
+    pub who: String,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submitted {
+    /// The study's status now.
+    pub status: Status,
+    /// Whether this very study was in the ledger already; then nothing was changed.
+    pub existed: bool,
+    /// Runs that were done already in other studies.
+    pub reused: u64,
+}
+
+impl Apply for Submit {
+    fn apply(&self, context: &mut Context<'_>) -> Result<Submitted, Error> {
+        let name = &self.study.name;
+        let known =
+            context.row("SELECT hash FROM studies WHERE name = ?1", values![name], |row| row.text(0))?;
+        match known {
+            Some(hash) if hash == self.hash => {
+                return Ok(Submitted { status: status_of(context, name)?, existed: true, reused: 0 });
+            }
+            Some(_) => return Err(Error::OtherStudy(name.clone())),
+            None => {}
+        }
+        let study_id = self.insert_study(context)?;
+        let specs = shards(&self.study).map_err(|error| Error::Invalid(error.to_string()))?;
+        let (mut planned, mut reused) = (0_u64, 0_u64);
+        for (place, spec) in specs.enumerate() {
+            let shard_id = insert_shard(context, study_id, place as u64, &spec)?;
+            planned += spec.seeds.len() as u64;
+            let adopted = reuse::adopt_done(context, shard_id)?;
+            if adopted > 0 {
+                shard::settle(context, shard_id)?;
+            }
+            reused += adopted;
+        }
+        context.execute("UPDATE studies SET planned = ?2 WHERE id = ?1", values![study_id, planned])?;
+        if reused > 0 {
+            let done = i64::try_from(reused).unwrap_or(i64::MAX);
+            shard::count(context, study_id, Delta { done, ..Delta::default() })?;
+        }
+        audit::record(context, &self.who, "submit", name)?;
+        Ok(Submitted { status: status_of(context, name)?, existed: false, reused })
+    }
+}
+
+impl Submit {
+    fn insert_study(&self, context: &mut Context<'_>) -> Result<i64, Error> {
+        let epochs = self.study.training.epochs;
+        let id = context.row(
+            "INSERT INTO studies (name, hash, toml, state, epochs_per_run, submitted_ms)
+             VALUES (?1, ?2, ?3, 'active', ?4, ?5) RETURNING id",
+            values![&self.study.name, &self.hash, &self.toml, epochs, context.now_ms],
+            |row| row.int(0),
+        )?;
+        inserted(id)
+    }
+}
+
+fn insert_shard(context: &mut Context<'_>, study_id: i64, place: u64, spec: &ShardSpec) -> Result<i64, Error> {
+    let spec_json = serde_json::to_string(spec).map_err(|error| Error::Invalid(error.to_string()))?;
+    let labels = spec.settings.condition.labels.as_str();
+    let key = spec.shard.as_str();
+    let open = spec.seeds.len() as u64;
+    let id = context.row(
+        "INSERT INTO shards (study_id, place, key, data, condition, labels, model, spec_json, state, open)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'pending', ?9) RETURNING id",
+        values![study_id, place, key, &spec.data, &spec.condition, labels, &spec.model, &spec_json, open],
+        |row| row.int(0),
+    )?;
+    let id = inserted(id)?;
+    for (run_place, run) in spec.runs().enumerate() {
+        let run_key = run.id.to_string();
+        context.execute(
+            "INSERT INTO runs (shard_id, place, key, seed, state) VALUES (?1, ?2, ?3, ?4, 'pending')",
+            values![id, run_place as u64, &run_key, run.seed],
+        )?;
+    }
+    Ok(id)
+}
+
+fn inserted(id: Option<i64>) -> Result<i64, Error> {
+    id.ok_or_else(|| Error::Database(Arc::from(Box::from("an inserted row has no id"))))
+}

@@ -1,0 +1,77 @@
+//! What a coordinator can be told on the command line and by environment variables.
+
+use std::path::PathBuf;
+
+use curvefleet_proto::store::Store;
+
+use crate::ledger::{MAX_ATTEMPTS, Settings};
+
+/// Where a coordinator listens unless told otherwise: this machine alone.
+pub const LISTEN: &str = "127.0.0.1:7700";
+/// Where artifacts lie unless told otherwise.
+pub const STORE: &str = "./curvefleet-data";
+/// How long a lease lasts without a heartbeat unless told otherwise, in seconds: longer than a network hiccup, short enough
+/// that a dead worker's shards are not waited for.
+pub const LEASE_SECONDS: u32 = 60;
+/// The longest lease, in seconds: a day.
+const LEASE_SECONDS_MAX: i64 = 86_400;
+
+/// A coordinator's options.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Address and port to listen on; port 0 takes any that is free
+    #[arg(long, env = "CURVEFLEET_LISTEN", default_value = LISTEN, value_name = "ADDRESS:PORT")]
+    pub listen: String,
+    /// Where artifacts lie: a folder, or s3://, gs:// or az://bucket/prefix
+    #[arg(long, env = "CURVEFLEET_STORE", default_value = STORE, value_name = "URL")]
+    pub store: String,
+    /// The ledger's SQLite file, on a local disk [default: ledger.sqlite in the store's folder, or
+    /// ./curvefleet-ledger.sqlite where the store is no folder]
+    #[arg(long, env = "CURVEFLEET_LEDGER", value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
+    /// How long a shard stays with a worker that is not heard of
+    #[arg(long, env = "CURVEFLEET_LEASE_SECONDS", default_value_t = LEASE_SECONDS, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u32).range(1..=LEASE_SECONDS_MAX))]
+    pub lease_seconds: u32,
+    /// Failures held against a run before it is set aside
+    #[arg(long, env = "CURVEFLEET_MAX_ATTEMPTS", default_value_t = MAX_ATTEMPTS, value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_attempts: u32,
+    /// Listen beyond this machine without TLS and tokens: everyone who reaches the port may use the coordinator
+    #[arg(long)]
+    pub insecure: bool,
+    /// Ends all leases at the start. Only right where workers live in the coordinator's own process, so that none can
+    /// have outlived it; not a flag for that reason.
+    #[arg(skip)]
+    pub expire_leases_at_start: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            listen: LISTEN.to_string(),
+            store: STORE.to_string(),
+            ledger: None,
+            lease_seconds: LEASE_SECONDS,
+            max_attempts: MAX_ATTEMPTS,
+            insecure: false,
+            expire_leases_at_start: false,
+        }
+    }
+}
+
+impl Options {
+    /// What the ledger decides by.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings { lease_ms: u64::from(self.lease_seconds) * 1_000, max_attempts: self.max_attempts }
+    }
+
+    /// The ledger's file.
+    pub(crate) fn ledger_file(&self, store: &Store) -> PathBuf {
+        match &self.ledger {
+            Some(file) => file.clone(),
+            None if store.url().contains("://") => PathBuf::from("./curvefleet-ledger.sqlite"),
+            None => PathBuf::from(store.url()).join("ledger.sqlite"),
+        }
+    }
+}

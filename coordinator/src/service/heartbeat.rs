@@ -1,0 +1,65 @@
+//! A worker's stream of heartbeats: each renews the leases it names and is answered once.
+
+use std::sync::Arc;
+
+use curvefleet_proto::limits::MAX_HELD_PER_MESSAGE;
+use curvefleet_proto::v1::{HeartbeatRequest, HeartbeatResponse};
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+
+use super::worker::lease;
+use super::{Answers, Core, answers, check, refuse, stopped};
+use crate::ledger::heartbeat::Heartbeat;
+use crate::rates::Training;
+
+/// Answers a stream of heartbeats until it ends, something in it is wrong, or the coordinator stops.
+pub(super) fn start(core: Arc<Core>, mut requests: Streaming<HeartbeatRequest>) -> Answers<HeartbeatResponse> {
+    let (sender, stream) = answers();
+    tokio::spawn(async move {
+        let stopped = stopped(core.stopping.clone());
+        let end = tokio::select! {
+            end = answer_all(&core, &mut requests, &sender) => end,
+            () = stopped => Err(refuse::stopping()),
+        };
+        if let Err(status) = end {
+            // A worker that has gone does not want to know.
+            drop(sender.send(Err(status)).await);
+        }
+    });
+    stream
+}
+
+async fn answer_all(
+    core: &Core,
+    requests: &mut Streaming<HeartbeatRequest>,
+    sender: &mpsc::Sender<Result<HeartbeatResponse, Status>>,
+) -> Result<(), Status> {
+    while let Some(request) = requests.message().await? {
+        let response = answer(core, request).await?;
+        if sender.send(Ok(response)).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+async fn answer(core: &Core, request: HeartbeatRequest) -> Result<HeartbeatResponse, Status> {
+    let HeartbeatRequest { worker, held, epochs_per_second } = request;
+    check::name("the worker's name", &worker)?;
+    check::count("the heartbeat", held.len(), MAX_HELD_PER_MESSAGE, "leases")?;
+    let progress: Vec<Option<u32>> = held.iter().map(|held| (!held.run.is_empty()).then_some(held.epoch)).collect();
+    let held = held.into_iter().map(lease).collect::<Result<Vec<_>, _>>()?;
+    let heartbeat = Heartbeat { worker: worker.clone(), held: held.clone() };
+    let heard = core.ledger.ask(heartbeat).await.map_err(refuse::ledger)?;
+    let mut revoked = Vec::new();
+    let mut training = Vec::new();
+    for ((held, study), epochs) in held.into_iter().zip(heard.studies).zip(progress) {
+        match (study, epochs) {
+            (None, _) => revoked.push(held.shard),
+            (Some(study), Some(epochs)) => training.push(Training { study, epochs }),
+            (Some(_), None) => {}
+        }
+    }
+    core.rates.note(&worker, core.clock.now_ms(), epochs_per_second, training);
+    Ok(HeartbeatResponse { revoked, register_again: !heard.registered })
+}

@@ -1,0 +1,68 @@
+//! The gRPC services. They check what comes in before anything is allocated for it, ask the ledger, and put its answers
+//! into messages; they decide nothing themselves.
+//!
+//! - [`study`]: the service for people and tools; [`submit`] and [`watch`] hold its two longer methods
+//! - [`worker`]: the service for workers; [`heartbeat`] holds its stream
+//! - [`check`]: bounds on names, ids and counts
+//! - [`message`]: from the ledger's answers to messages
+//! - [`refuse`]: from errors to gRPC statuses
+
+mod check;
+mod heartbeat;
+mod message;
+mod refuse;
+mod study;
+mod submit;
+mod watch;
+mod worker;
+
+use std::sync::Arc;
+
+use curvefleet_proto::store::Store;
+
+use crate::clock::Clock;
+use crate::ledger::{Handle, Settings};
+use crate::manifest::Manifests;
+use crate::rates::Rates;
+
+pub(crate) use study::StudyApi;
+pub(crate) use worker::WorkerApi;
+
+/// What both services work with.
+pub(crate) struct Core {
+    /// All that has to last.
+    pub ledger: Handle,
+    /// Where artifacts lie.
+    pub store: Store,
+    /// Writes manifests when a client asks.
+    pub manifests: Arc<Manifests>,
+    /// How fast the fleet trains.
+    pub rates: Rates,
+    /// For telling workers how long leases last.
+    pub settings: Settings,
+    /// For placing heartbeats in time.
+    pub clock: Arc<dyn Clock>,
+    /// True when the coordinator stops: streams end then.
+    pub stopping: tokio::sync::watch::Receiver<bool>,
+    /// Held from the look at a study's name until it is in the ledger, so that of two studies with one name only the one
+    /// that is taken leaves its file in the store.
+    pub submitting: tokio::sync::Mutex<()>,
+}
+
+/// A stream of answers; a task fills it.
+pub(crate) type Answers<T> = tokio_stream::wrappers::ReceiverStream<Result<T, tonic::Status>>;
+
+/// Answers that wait for a slow peer at most, per stream; the task that fills the stream waits then.
+const ANSWERS_WAITING: usize = 4;
+
+/// A stream of answers and where they are put in.
+fn answers<T>() -> (tokio::sync::mpsc::Sender<Result<T, tonic::Status>>, Answers<T>) {
+    let (sender, receiver) = tokio::sync::mpsc::channel(ANSWERS_WAITING);
+    (sender, tokio_stream::wrappers::ReceiverStream::new(receiver))
+}
+
+/// Returns when the coordinator stops.
+async fn stopped(mut stopping: tokio::sync::watch::Receiver<bool>) {
+    // An error means that the coordinator is gone altogether.
+    drop(stopping.wait_for(|stopping| *stopping).await);
+}

@@ -1,0 +1,162 @@
+//! The service for people and tools.
+
+use std::sync::Arc;
+
+use curvefleet_proto::limits::{MAX_RUNS_PER_CHECK, MAX_RUNS_PER_PAGE};
+use curvefleet_proto::v1::study_service_server::StudyService;
+use curvefleet_proto::v1::{
+    CancelStudyRequest, CancelStudyResponse, CheckRunsRequest, CheckRunsResponse, GetInfoRequest, GetInfoResponse,
+    GetLogsRequest, GetLogsResponse, GetStudyRequest, GetStudyResponse, ListRunsRequest, ListRunsResponse,
+    ListStudiesRequest, ListStudiesResponse, ListWorkersRequest, ListWorkersResponse, RetryStudyRequest,
+    RetryStudyResponse, SubmitStudyRequest, SubmitStudyResponse, WatchStudyRequest, WatchStudyResponse,
+    WriteManifestRequest, WriteManifestResponse,
+};
+use tonic::{Request, Response, Status};
+
+use super::{Answers, Core, check, message, refuse, submit, watch};
+use crate::ledger::cancel::Cancel;
+use crate::ledger::check::CheckRuns;
+use crate::ledger::logs::Logs;
+use crate::ledger::retry::Retry;
+use crate::ledger::runs::ListRuns;
+use crate::ledger::study::{GetStudy, ListStudies};
+use crate::ledger::workers::ListWorkers;
+
+/// [`StudyService`] over the ledger.
+pub(crate) struct StudyApi {
+    core: Arc<Core>,
+}
+
+impl StudyApi {
+    pub fn new(core: Arc<Core>) -> StudyApi {
+        StudyApi { core }
+    }
+}
+
+/// Who asks, for the audit: their address, until there are tokens with names.
+fn who<T>(request: &Request<T>) -> String {
+    request.remote_addr().map_or_else(|| "unknown".to_string(), |address| address.to_string())
+}
+
+#[tonic::async_trait]
+impl StudyService for StudyApi {
+    type WatchStudyStream = Answers<WatchStudyResponse>;
+
+    async fn get_info(&self, _: Request<GetInfoRequest>) -> Result<Response<GetInfoResponse>, Status> {
+        Ok(Response::new(GetInfoResponse {
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            store_url: self.core.store.url().to_string(),
+            lease_ms: self.core.settings.lease_ms,
+        }))
+    }
+
+    async fn submit_study(
+        &self,
+        request: Request<SubmitStudyRequest>,
+    ) -> Result<Response<SubmitStudyResponse>, Status> {
+        let who = who(&request);
+        submit::submit(&self.core, &request.into_inner().study_toml, who).await.map(Response::new)
+    }
+
+    async fn check_runs(&self, request: Request<CheckRunsRequest>) -> Result<Response<CheckRunsResponse>, Status> {
+        let runs = request.into_inner().runs;
+        check::count("the look-up", runs.len(), MAX_RUNS_PER_CHECK, "runs")?;
+        let runs = runs.iter().map(|run| check::run_id(run)).collect::<Result<Vec<_>, _>>()?;
+        let done = self.core.ledger.ask(CheckRuns { runs }).await.map_err(refuse::ledger)?;
+        Ok(Response::new(CheckRunsResponse { done }))
+    }
+
+    async fn list_studies(&self, _: Request<ListStudiesRequest>) -> Result<Response<ListStudiesResponse>, Status> {
+        let studies = self.core.ledger.ask(ListStudies).await.map_err(refuse::ledger)?;
+        let studies = studies.into_iter().map(|status| message::status(&self.core, status)).collect();
+        Ok(Response::new(ListStudiesResponse { studies }))
+    }
+
+    async fn get_study(&self, request: Request<GetStudyRequest>) -> Result<Response<GetStudyResponse>, Status> {
+        let name = request.into_inner().name;
+        check::name("the study's name", &name)?;
+        let study = self.core.ledger.ask(GetStudy { name }).await.map_err(refuse::ledger)?;
+        let status = Some(message::status(&self.core, study.status));
+        Ok(Response::new(GetStudyResponse { status, study_toml: study.toml }))
+    }
+
+    async fn watch_study(
+        &self,
+        request: Request<WatchStudyRequest>,
+    ) -> Result<Response<Answers<WatchStudyResponse>>, Status> {
+        let name = request.into_inner().name;
+        check::name("the study's name", &name)?;
+        watch::start(self.core.clone(), name).await.map(Response::new)
+    }
+
+    async fn cancel_study(
+        &self,
+        request: Request<CancelStudyRequest>,
+    ) -> Result<Response<CancelStudyResponse>, Status> {
+        let who = who(&request);
+        let study = request.into_inner().name;
+        check::name("the study's name", &study)?;
+        tracing::info!(study, who, "cancelling the study");
+        let status = self.core.ledger.ask(Cancel { study, who }).await.map_err(refuse::ledger)?;
+        Ok(Response::new(CancelStudyResponse { status: Some(message::status(&self.core, status)) }))
+    }
+
+    async fn retry_study(&self, request: Request<RetryStudyRequest>) -> Result<Response<RetryStudyResponse>, Status> {
+        let who = who(&request);
+        let study = request.into_inner().name;
+        check::name("the study's name", &study)?;
+        tracing::info!(study, who, "retrying the study's failed and cancelled runs");
+        let retried = self.core.ledger.ask(Retry { study, who }).await.map_err(refuse::ledger)?;
+        let status = Some(message::status(&self.core, retried.status));
+        Ok(Response::new(RetryStudyResponse { requeued: retried.requeued, status }))
+    }
+
+    async fn list_runs(&self, request: Request<ListRunsRequest>) -> Result<Response<ListRunsResponse>, Status> {
+        let request = request.into_inner();
+        let list = list_runs(request)?;
+        let page = self.core.ledger.ask(list).await.map_err(refuse::ledger)?;
+        let runs = page.runs.into_iter().map(message::run).collect();
+        Ok(Response::new(ListRunsResponse { runs, next_page: message::page_token(page.next) }))
+    }
+
+    async fn get_logs(&self, request: Request<GetLogsRequest>) -> Result<Response<GetLogsResponse>, Status> {
+        let run = check::run_prefix(&request.into_inner().run)?;
+        let attempts = self.core.ledger.ask(Logs { run }).await.map_err(refuse::ledger)?;
+        Ok(Response::new(GetLogsResponse { attempts: message::attempts(attempts) }))
+    }
+
+    async fn list_workers(&self, _: Request<ListWorkersRequest>) -> Result<Response<ListWorkersResponse>, Status> {
+        let workers = self.core.ledger.ask(ListWorkers).await.map_err(refuse::ledger)?;
+        Ok(Response::new(ListWorkersResponse { workers: workers.into_iter().map(message::worker).collect() }))
+    }
+
+    async fn write_manifest(
+        &self,
+        request: Request<WriteManifestRequest>,
+    ) -> Result<Response<WriteManifestResponse>, Status> {
+        let study = request.into_inner().study;
+        check::name("the study's name", &study)?;
+        let (key, runs) = self.core.manifests.write(&study).await.map_err(refuse::manifest)?;
+        Ok(Response::new(WriteManifestResponse { key, runs }))
+    }
+}
+
+fn list_runs(request: ListRunsRequest) -> Result<ListRuns, Status> {
+    check::name("the study's name", &request.study)?;
+    check::count("the page", request.page_size as usize, MAX_RUNS_PER_PAGE as usize, "runs")?;
+    let state = v1_state(request.state)?;
+    let limit = if request.page_size == 0 { MAX_RUNS_PER_PAGE } else { request.page_size };
+    let after = match request.page.as_str() {
+        "" => None,
+        token => Some(message::parse_page_token(token).ok_or_else(|| {
+            Status::invalid_argument("the page is not one that a listing named; begin with an empty one")
+        })?),
+    };
+    Ok(ListRuns { study: request.study, state, after, limit })
+}
+
+fn v1_state(number: i32) -> Result<Option<crate::ledger::state::RunState>, Status> {
+    let state = curvefleet_proto::v1::RunState::try_from(number)
+        .map_err(|_| Status::invalid_argument(format!("{number} is not a run state")))?;
+    Ok(message::filter(state))
+}

@@ -1,0 +1,80 @@
+//! Taking a study: everything that can be wrong with it is refused before anything is scheduled.
+
+use std::sync::Arc;
+
+use curvefleet_proto::artifact::{dataset_key, sha256_hex, study_key};
+use curvefleet_proto::limits::MAX_STUDY_BYTES;
+use curvefleet_proto::plan;
+use curvefleet_proto::study::{Study, file};
+use curvefleet_proto::v1::SubmitStudyResponse;
+use object_store::ObjectStoreExt as _;
+use tonic::Status;
+
+use super::{Core, check, message, refuse};
+use crate::ledger::Error;
+use crate::ledger::study::StudyStatus;
+use crate::ledger::submit::Submit;
+
+/// Takes the study in `text`, a resolved study file.
+pub(super) async fn submit(core: &Core, text: &str, who: String) -> Result<SubmitStudyResponse, Status> {
+    check::text("the study file", text, MAX_STUDY_BYTES)?;
+    let study = parse(text)?;
+    let toml = study.to_toml().map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let hash = sha256_hex(toml.as_bytes());
+    plan::cells(&study).map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let _submitting = core.submitting.lock().await;
+    if !is_known(core, &study.name, &hash).await? {
+        check_data(core, &study).await?;
+        let key = study_key(&study.name);
+        let put = core.store.objects().put(&key.as_str().into(), toml.clone().into()).await;
+        put.map_err(|error| Status::unavailable(format!("the store does not take `{key}`: {error}")))?;
+    }
+    let name = study.name.clone();
+    let submit = Submit { study: Arc::new(study), toml, hash, who };
+    let submitted = core.ledger.ask(submit).await.map_err(refuse::ledger)?;
+    tracing::info!(study = name, existed = submitted.existed, reused = submitted.reused, "took the study");
+    Ok(SubmitStudyResponse {
+        status: Some(message::status(core, submitted.status)),
+        existed: submitted.existed,
+        reused: submitted.reused,
+    })
+}
+
+fn parse(text: &str) -> Result<Study, Status> {
+    let study = file::parse(text).and_then(|parsed| parsed.resolve_stored());
+    study.map_err(|error| Status::invalid_argument(format!("the study file is refused: {error}")))
+}
+
+/// Whether this very study is in the ledger already; refuses another one of the same name.
+async fn is_known(core: &Core, name: &str, hash: &str) -> Result<bool, Status> {
+    match core.ledger.ask(StudyStatus { name: name.to_string() }).await {
+        Ok(status) if status.hash == hash => Ok(true),
+        Ok(_) => Err(refuse::ledger(Error::OtherStudy(name.to_string()))),
+        Err(Error::NoStudy(_)) => Ok(false),
+        Err(error) => Err(refuse::ledger(error)),
+    }
+}
+
+/// Workers will need the data sets; a study without them would only fail later.
+async fn check_data(core: &Core, study: &Study) -> Result<(), Status> {
+    for data in &study.data {
+        let sha256 = &data.summary.sha256;
+        check::sha256(&format!("the `sha256` of the data set `{}`", data.name), sha256)?;
+        let key = dataset_key(sha256);
+        match core.store.objects().head(&key.as_str().into()).await {
+            Ok(_) => {}
+            Err(object_store::Error::NotFound { .. }) => {
+                return Err(Status::failed_precondition(format!(
+                    "the data set `{}` is not in the store as {}; submit the study with `curvefleet submit`, which \
+                     puts it there",
+                    data.name,
+                    core.store.locate(&key)
+                )));
+            }
+            Err(error) => {
+                return Err(Status::unavailable(format!("the store {} fails: {error}", core.store.url())));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! The service for workers.
+
+use std::sync::Arc;
+
+use curvefleet_proto::limits::{
+    MAX_ERROR_BYTES, MAX_HELD_PER_MESSAGE, MAX_LOG_BYTES, MAX_RUNS_PER_SHARD, MAX_SHARDS_PER_LEASE,
+};
+use curvefleet_proto::v1::worker_service_server::WorkerService;
+use curvefleet_proto::v1::{
+    self, CommitRequest, CommitResponse, FailRequest, FailResponse, HeartbeatRequest, HeartbeatResponse, LeaseRequest,
+    LeaseResponse, RegisterRequest, RegisterResponse, ReleaseRequest, ReleaseResponse,
+};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Answers, Core, check, heartbeat, message, refuse};
+use crate::ledger::commit::Commit;
+use crate::ledger::fail::Fail;
+use crate::ledger::heartbeat::Held;
+use crate::ledger::lease::Lease;
+use crate::ledger::register::Register;
+use crate::ledger::release::Release;
+
+/// Heartbeats per lease, so that several may be lost before a lease is.
+const HEARTBEATS_PER_LEASE: u64 = 4;
+/// The longest time between heartbeats, in milliseconds: people watch the rates that they carry.
+const HEARTBEAT_MS_MAX: u64 = 2_000;
+/// Longest key of a part in the store, in bytes: those of two names, a fence and a count fit many times.
+const MAX_KEY_BYTES: usize = 1_024;
+
+/// [`WorkerService`] over the ledger.
+pub(crate) struct WorkerApi {
+    core: Arc<Core>,
+}
+
+impl WorkerApi {
+    pub fn new(core: Arc<Core>) -> WorkerApi {
+        WorkerApi { core }
+    }
+}
+
+#[tonic::async_trait]
+impl WorkerService for WorkerApi {
+    type HeartbeatStream = Answers<HeartbeatResponse>;
+
+    async fn register(&self, request: Request<RegisterRequest>) -> Result<Response<RegisterResponse>, Status> {
+        let RegisterRequest { worker, slots, backend, version } = request.into_inner();
+        check::name("the worker's name", &worker)?;
+        check::name("the worker's backend", &backend)?;
+        check::name("the worker's version", &version)?;
+        tracing::info!(worker, slots, backend, version, "the worker registers");
+        let register = Register { worker, slots, backend, version };
+        self.core.ledger.ask(register).await.map_err(refuse::ledger)?;
+        let lease_ms = self.core.settings.lease_ms;
+        Ok(Response::new(RegisterResponse {
+            store_url: self.core.store.url().to_string(),
+            lease_ms,
+            heartbeat_ms: (lease_ms / HEARTBEATS_PER_LEASE).clamp(1, HEARTBEAT_MS_MAX),
+        }))
+    }
+
+    async fn lease(&self, request: Request<LeaseRequest>) -> Result<Response<LeaseResponse>, Status> {
+        let LeaseRequest { worker, shards } = request.into_inner();
+        check::name("the worker's name", &worker)?;
+        if shards == 0 {
+            return Err(Status::invalid_argument("the request asks for 0 shards; ask for at least 1"));
+        }
+        check::count("the request", shards as usize, MAX_SHARDS_PER_LEASE as usize, "shards")?;
+        let leased = self.core.ledger.ask(Lease { worker: worker.clone(), shards }).await.map_err(refuse::ledger)?;
+        for lease in &leased.leases {
+            tracing::debug!(study = lease.study, shard = lease.shard, worker, fence = lease.fence, "leased the shard");
+        }
+        let leases = leased.leases.into_iter().map(message::lease).collect();
+        Ok(Response::new(LeaseResponse { leases, retry_after_ms: leased.retry_after_ms }))
+    }
+
+    async fn heartbeat(
+        &self,
+        request: Request<Streaming<HeartbeatRequest>>,
+    ) -> Result<Response<Answers<HeartbeatResponse>>, Status> {
+        Ok(Response::new(heartbeat::start(self.core.clone(), request.into_inner())))
+    }
+
+    async fn commit(&self, request: Request<CommitRequest>) -> Result<Response<CommitResponse>, Status> {
+        let commit = commit(request.into_inner())?;
+        let (shard, worker, fence) = (commit.shard.clone(), commit.worker.clone(), commit.fence);
+        let runs = commit.runs.len();
+        let accepted = self.core.ledger.ask(commit).await.map_err(refuse::ledger)?;
+        tracing::debug!(shard, worker, fence, runs, accepted, "commit");
+        Ok(Response::new(CommitResponse { accepted }))
+    }
+
+    async fn fail(&self, request: Request<FailRequest>) -> Result<Response<FailResponse>, Status> {
+        let fail = fail(request.into_inner())?;
+        let (shard, run, worker) = (fail.shard.clone(), fail.run.clone(), fail.worker.clone());
+        let (fence, kind, error) = (fail.fence, fail.kind.as_str(), fail.error.clone());
+        let accepted = self.core.ledger.ask(fail).await.map_err(refuse::ledger)?;
+        tracing::warn!(shard, run, worker, fence, kind, accepted, error, "an attempt failed");
+        Ok(Response::new(FailResponse { accepted }))
+    }
+
+    async fn release(&self, request: Request<ReleaseRequest>) -> Result<Response<ReleaseResponse>, Status> {
+        let ReleaseRequest { worker, held } = request.into_inner();
+        check::name("the worker's name", &worker)?;
+        let held = leases(held)?;
+        let released =
+            self.core.ledger.ask(Release { worker: worker.clone(), held }).await.map_err(refuse::ledger)?;
+        tracing::info!(worker, released, "the worker hands leases back");
+        Ok(Response::new(ReleaseResponse { released }))
+    }
+}
+
+fn leases(held: Vec<v1::Held>) -> Result<Vec<Held>, Status> {
+    check::count("the message", held.len(), MAX_HELD_PER_MESSAGE, "leases")?;
+    held.into_iter().map(lease).collect()
+}
+
+/// One lease that a message names.
+pub(super) fn lease(held: v1::Held) -> Result<Held, Status> {
+    check::name("the shard's id", &held.shard)?;
+    Ok(Held { shard: held.shard, fence: held.fence })
+}
+
+fn commit(request: CommitRequest) -> Result<Commit, Status> {
+    let CommitRequest { worker, shard, fence, part, size_bytes, sha256, runs } = request;
+    check::name("the worker's name", &worker)?;
+    check::name("the shard's id", &shard)?;
+    check::text("the part's key", &part, MAX_KEY_BYTES)?;
+    check::sha256("the part's `sha256`", &sha256)?;
+    check::count("the commit", runs.len(), MAX_RUNS_PER_SHARD as usize, "runs")?;
+    if runs.is_empty() {
+        return Err(Status::invalid_argument("the commit names no run; name those in the part"));
+    }
+    if i64::try_from(size_bytes).is_err() {
+        return Err(Status::invalid_argument(format!("no part has {size_bytes} bytes")));
+    }
+    let runs = runs
+        .into_iter()
+        .map(|run| {
+            check::text("the run's log", &run.log, MAX_LOG_BYTES)?;
+            Ok((check::run_id(&run.run)?, run.log))
+        })
+        .collect::<Result<Vec<_>, Status>>()?;
+    Ok(Commit { worker, shard, fence, part, size_bytes, sha256, runs })
+}
+
+fn fail(request: FailRequest) -> Result<Fail, Status> {
+    let kind = request.kind;
+    let FailRequest { worker, shard, fence, run, error, log, .. } = request;
+    check::name("the worker's name", &worker)?;
+    check::name("the shard's id", &shard)?;
+    check::text("the error", &error, MAX_ERROR_BYTES)?;
+    check::text("the run's log", &log, MAX_LOG_BYTES)?;
+    let run = check::run_id(&run)?;
+    let kind = v1::FailureKind::try_from(kind).ok().and_then(message::failure_kind);
+    let kind = kind.ok_or_else(|| Status::invalid_argument("the report does not say who is to blame"))?;
+    Ok(Fail { worker, shard, fence, run, kind, error, log })
+}

@@ -1,0 +1,81 @@
+//! The stream that keeps leases alive. A worker that cannot reach anyone for the length of a lease gives its leases up by its own
+//! monotonic clock, so that it stops working on what may be someone else's by then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use curvefleet_proto::v1::{HeartbeatRequest, HeartbeatResponse, RegisterRequest};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::Shared;
+
+/// How long leases and the pauses between heartbeats are.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// A lease without heartbeats.
+    pub lease: Duration,
+    /// Pause between heartbeats.
+    pub interval: Duration,
+}
+
+/// Sends heartbeats for ever.
+pub async fn keep(shared: Arc<Shared>, registration: RegisterRequest, times: Times) {
+    let mut heard = Instant::now();
+    loop {
+        if let Err(status) = one_stream(&shared, &registration, times, &mut heard).await {
+            tracing::warn!(worker = shared.name, error = status.message(), "heartbeats do not get through");
+        }
+        if heard.elapsed() > times.lease {
+            let lost = shared.holdings.lose_all();
+            if lost > 0 {
+                tracing::warn!(worker = shared.name, lost, "no coordinator heard for the length of a lease: the leases are given up");
+            }
+        }
+        tokio::time::sleep(times.interval.min(super::link::RETRY_AFTER * 4)).await;
+    }
+}
+
+/// Sends heartbeats until the stream breaks; `heard` is when the last answer came.
+async fn one_stream(shared: &Shared, registration: &RegisterRequest, times: Times, heard: &mut Instant) -> Result<(), Status> {
+    let (sender, receiver) = mpsc::channel(1);
+    let mut client = shared.link.client();
+    sender.send(beat(shared, 0.0)).await.map_err(|_| closed())?;
+    let opened = tokio::time::timeout(times.lease, client.heartbeat(ReceiverStream::new(receiver))).await;
+    let mut replies = opened.map_err(|_| Status::deadline_exceeded("the stream did not open"))??.into_inner();
+    let mut before = (Instant::now(), shared.holdings.epochs());
+    loop {
+        let reply = tokio::time::timeout(times.lease, replies.next()).await;
+        let reply = reply.map_err(|_| Status::deadline_exceeded("a heartbeat was not answered"))?.ok_or_else(closed)??;
+        *heard = Instant::now();
+        obey(shared, registration, reply).await;
+        tokio::time::sleep(times.interval).await;
+        let now = (Instant::now(), shared.holdings.epochs());
+        let rate = (now.1 - before.1) as f64 / (now.0 - before.0).as_secs_f64().max(1e-3);
+        before = now;
+        sender.send(beat(shared, rate)).await.map_err(|_| closed())?;
+    }
+}
+
+async fn obey(shared: &Shared, registration: &RegisterRequest, reply: HeartbeatResponse) {
+    for shard in reply.revoked {
+        tracing::warn!(worker = shared.name, shard, "the lease is not ours any more");
+        shared.holdings.lose(&shard);
+    }
+    if reply.register_again
+        && let Err(error) = shared.link.register(registration).await
+    {
+        tracing::warn!(worker = shared.name, error, "the coordinator does not know us and refuses to");
+    }
+}
+
+fn beat(shared: &Shared, epochs_per_second: f64) -> HeartbeatRequest {
+    HeartbeatRequest { worker: shared.name.clone(), held: shared.holdings.held(), epochs_per_second }
+}
+
+fn closed() -> Status {
+    Status::unavailable("the coordinator closed the stream")
+}

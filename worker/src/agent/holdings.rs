@@ -1,0 +1,96 @@
+//! The leases that a worker holds: heartbeats read progress from here and write losses to it, training threads the other way round.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use curvefleet_proto::v1::Held;
+
+/// All leases of a worker.
+#[derive(Debug, Default)]
+pub struct Holdings {
+    leases: Mutex<HashMap<String, Arc<Holding>>>,
+    /// Epochs trained since the worker began.
+    epochs: AtomicU64,
+}
+
+/// One lease.
+#[derive(Debug)]
+pub struct Holding {
+    shard: String,
+    fence: u64,
+    /// Set when the lease is not the worker's any more; training ends after the epoch at hand and nothing is reported.
+    lost: AtomicBool,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Progress {
+    run: String,
+    epoch: u32,
+    train_loss: f64,
+}
+
+impl Holdings {
+    /// Takes note of a lease.
+    pub fn add(&self, shard: &str, fence: u64) -> Arc<Holding> {
+        let holding = Arc::new(Holding { shard: shard.to_string(), fence, lost: AtomicBool::new(false), progress: Mutex::default() });
+        lock(&self.leases).insert(shard.to_string(), holding.clone());
+        holding
+    }
+
+    /// Forgets a lease, unless the shard has been leased again since.
+    pub fn remove(&self, holding: &Holding) {
+        let mut leases = lock(&self.leases);
+        if leases.get(&holding.shard).is_some_and(|known| known.fence == holding.fence) {
+            leases.remove(&holding.shard);
+        }
+    }
+
+    /// What a heartbeat says about the leases.
+    pub fn held(&self) -> Vec<Held> {
+        lock(&self.leases).values().filter(|holding| !holding.is_lost()).map(|holding| holding.held()).collect()
+    }
+
+    /// Marks a shard's lease as lost.
+    pub fn lose(&self, shard: &str) {
+        if let Some(holding) = lock(&self.leases).get(shard) {
+            holding.lost.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Marks all leases as lost; says how many there were.
+    pub fn lose_all(&self) -> usize {
+        let leases = lock(&self.leases);
+        leases.values().filter(|holding| !holding.lost.swap(true, Ordering::Relaxed)).count()
+    }
+
+    /// Epochs trained since the worker began, for its rate.
+    pub fn epochs(&self) -> u64 {
+        self.epochs.load(Ordering::Relaxed)
+    }
+
+    /// Notes a finished epoch of a run.
+    pub fn note_epoch(&self, holding: &Holding, run: &str, epoch: u32, train_loss: f64) {
+        self.epochs.fetch_add(1, Ordering::Relaxed);
+        *lock(&holding.progress) = Progress { run: run.to_string(), epoch, train_loss };
+    }
+}
+
+impl Holding {
+    /// Whether the lease is not the worker's any more.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// The lease as messages name it.
+    pub fn held(&self) -> Held {
+        let Progress { run, epoch, train_loss } = lock(&self.progress).clone();
+        Held { shard: self.shard.clone(), fence: self.fence, run, epoch, train_loss }
+    }
+}
+
+/// A panic elsewhere leaves these plain values whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

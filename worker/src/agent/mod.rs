@@ -1,0 +1,174 @@
+//! A worker's dealings with the coordinator and the store.
+//!
+//! ```text
+//! register ─> lease ─> fetch data ─> train (a thread per run) ─> upload part ─> commit ─> lease …
+//!                └────── heartbeats renew the leases, and say which ones are lost ──────┘
+//! ```
+//! - [`Agent`]: leases shards as slots fall free, and ends politely
+//! - [`link`]: calls to the coordinator, with deadlines and retries
+//! - [`holdings`]: the leases held, shared by heartbeats and training threads
+//! - [`heartbeat`]: the stream that keeps leases alive
+//! - [`shard`]: one lease's work
+//! - [`upload`]: curve parts into the store, and their commits
+//! - [`cache`]: data sets from the store
+
+mod cache;
+mod heartbeat;
+mod holdings;
+mod link;
+mod shard;
+mod upload;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use curvefleet_proto::limits::MAX_SHARDS_PER_LEASE;
+use curvefleet_proto::store::Store;
+use curvefleet_proto::v1::{LeaseRequest, RegisterRequest, RegisterResponse};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+pub use cache::DataCache;
+
+use crate::options::Error;
+use holdings::Holdings;
+use link::Link;
+
+/// What a worker is told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The coordinator's URL.
+    pub coordinator: String,
+    /// The store, where it is not the one that the coordinator names.
+    pub store: Option<String>,
+    /// The worker's name.
+    pub name: String,
+    /// Runs trained at the same time.
+    pub slots: usize,
+    /// How long to wait for work before ending; for ever if `None`.
+    pub idle: Option<Duration>,
+    /// The environment's variables, for the store's credentials.
+    pub environment: Vec<(String, String)>,
+}
+
+/// A worker.
+#[derive(Debug)]
+pub struct Agent {
+    settings: Settings,
+    link: Link,
+    cache: Arc<DataCache>,
+}
+
+/// What every part of a running worker shares.
+#[derive(Debug)]
+struct Shared {
+    name: String,
+    link: Link,
+    store: Store,
+    cache: Arc<DataCache>,
+    holdings: Holdings,
+    /// Ends training after the epoch at hand.
+    stopping: watch::Receiver<bool>,
+}
+
+impl Agent {
+    /// A worker that has not called anyone yet. Workers of one process share a cache.
+    ///
+    /// # Errors
+    /// If the coordinator's URL is none.
+    pub fn new(settings: Settings, cache: Arc<DataCache>) -> Result<Agent, Error> {
+        let link = Link::new(&settings.coordinator).map_err(Error::Flag)?;
+        Ok(Agent { settings, link, cache })
+    }
+
+    /// Works until `stopping` says so (or there has been no work for long enough), then commits what is done and hands back the rest.
+    ///
+    /// # Errors
+    /// If the store cannot be opened or the coordinator refuses the worker.
+    pub async fn work(self, mut stopping: watch::Receiver<bool>) -> Result<(), Error> {
+        let registration = RegisterRequest {
+            worker: self.settings.name.clone(),
+            slots: self.settings.slots as u32,
+            backend: crate::train::backend::name(),
+            version: env!("CARGO_PKG_VERSION").to_string(),
+        };
+        let registered = tokio::select! {
+            registered = self.link.register(&registration) => registered.map_err(Error::Refused)?,
+            _ = stopping.wait_for(|stop| *stop) => return Ok(()),
+        };
+        let location = self.settings.store.as_deref().unwrap_or(&registered.store_url);
+        let store = Store::open(location, self.settings.environment.iter().cloned())?;
+        let shared = Arc::new(Shared {
+            name: self.settings.name.clone(),
+            link: self.link,
+            store,
+            cache: self.cache,
+            holdings: Holdings::default(),
+            stopping: stopping.clone(),
+        });
+        let heartbeats = tokio::spawn(heartbeat::keep(shared.clone(), registration, times(&registered)));
+        lease_until_stopped(&shared, self.settings.slots, self.settings.idle, stopping).await;
+        heartbeats.abort();
+        Ok(())
+    }
+}
+
+fn times(registered: &RegisterResponse) -> heartbeat::Times {
+    heartbeat::Times {
+        lease: Duration::from_millis(registered.lease_ms.max(1)),
+        interval: Duration::from_millis(registered.heartbeat_ms.max(1)),
+    }
+}
+
+/// Leases a shard for each free slot, again and again.
+async fn lease_until_stopped(shared: &Arc<Shared>, slots: usize, idle: Option<Duration>, mut stopping: watch::Receiver<bool>) {
+    let mut working = JoinSet::new();
+    let mut had_work = Instant::now();
+    while !*stopping.borrow() {
+        if !working.is_empty() {
+            had_work = Instant::now();
+        }
+        if idle.is_some_and(|idle| had_work.elapsed() >= idle) {
+            tracing::info!(worker = shared.name, "there has been no work for a while, the worker ends");
+            break;
+        }
+        let free = slots - working.len();
+        let wait = if free > 0 { lease(shared, free, &mut working).await } else { Duration::MAX };
+        if wait.is_zero() {
+            continue;
+        }
+        tokio::select! {
+            Some(_) = working.join_next() => {}
+            () = sleep(wait) => {}
+            _ = stopping.changed() => {}
+        }
+    }
+    while working.join_next().await.is_some() {}
+}
+
+/// Leases at most `free` shards and starts them; says how long to wait before asking again.
+async fn lease(shared: &Arc<Shared>, free: usize, working: &mut JoinSet<()>) -> Duration {
+    let shards = free.min(MAX_SHARDS_PER_LEASE as usize) as u32;
+    match shared.link.lease(LeaseRequest { worker: shared.name.clone(), shards }).await {
+        Ok(reply) if reply.leases.is_empty() => Duration::from_millis(reply.retry_after_ms.max(1)),
+        Ok(reply) => {
+            for lease in reply.leases {
+                working.spawn(shard::train(shared.clone(), lease));
+            }
+            Duration::ZERO
+        }
+        Err(error) => {
+            tracing::warn!(worker = shared.name, error = error.message(), "cannot ask for work");
+            link::RETRY_AFTER
+        }
+    }
+}
+
+/// Like [`tokio::time::sleep`], and for ever where the duration is [`Duration::MAX`].
+async fn sleep(duration: Duration) {
+    if duration == Duration::MAX {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(duration).await;
+}

@@ -1,0 +1,93 @@
+//! Curve parts into the store, and their commits. Upload first, then commit: a part that no commit names is garbage, a commit that
+//! names no part would be a loss.
+
+use std::time::Duration;
+
+use curvefleet_proto::artifact::{PartProvenance, part_key, sha256_hex};
+use curvefleet_proto::limits::{MAX_LOG_BYTES, prefix};
+use curvefleet_proto::plan::ShardSpec;
+use curvefleet_proto::v1::{CommitRequest, CommittedRun};
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutPayload};
+use tokio::time::Instant;
+
+use super::Shared;
+use super::holdings::Holding;
+use super::link::{self, Verdict};
+use crate::train::curve::{FinishedRun, encode_part};
+
+/// How long a store may be away before the shard goes back to the coordinator.
+const STORE_AWAY_AT_MOST: Duration = Duration::from_secs(300);
+
+/// Why some finished runs were not committed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The lease is lost; the runs are someone else's now.
+    #[error("the lease is not ours any more")]
+    Stale,
+    /// The store was away for too long.
+    #[error("the curve part {key} cannot be written to the store: {source}")]
+    Store {
+        /// The part.
+        key: String,
+        /// What the store says.
+        source: object_store::Error,
+    },
+    /// The part cannot be made or the coordinator does not take it.
+    #[error("the curve part cannot be committed: {0}")]
+    Refused(String),
+}
+
+/// Uploads some finished runs of a shard as the `n`-th part under this lease and commits them.
+///
+/// # Errors
+/// If the lease is lost, the store is away for too long, or the coordinator refuses the commit.
+pub async fn commit(shared: &Shared, holding: &Holding, spec: &ShardSpec, runs: &[FinishedRun], n: u32) -> Result<(), Error> {
+    let held = holding.held();
+    let provenance = PartProvenance {
+        study: spec.study.clone(),
+        shard: spec.shard.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        backend: crate::train::backend::name(),
+        data_sha256: spec.settings.data_sha256.clone(),
+    };
+    let bytes = encode_part(spec, runs, &provenance).map_err(|error| Error::Refused(error.to_string()))?;
+    let key = part_key(&spec.study, spec.shard.as_str(), held.fence, n);
+    let request = CommitRequest {
+        worker: shared.name.clone(),
+        shard: held.shard,
+        fence: held.fence,
+        part: key.clone(),
+        size_bytes: bytes.len() as u64,
+        sha256: sha256_hex(&bytes),
+        runs: runs.iter().map(committed).collect(),
+    };
+    put(shared, holding, &key, PutPayload::from(bytes)).await?;
+    match shared.link.commit(&request).await {
+        Ok(Verdict::Accepted) => Ok(()),
+        Ok(Verdict::Stale) => Err(Error::Stale),
+        Err(status) => Err(Error::Refused(status.message().to_string())),
+    }
+}
+
+/// Writes an object, again and again while the store is away and the lease is ours.
+async fn put(shared: &Shared, holding: &Holding, key: &str, payload: PutPayload) -> Result<(), Error> {
+    let began = Instant::now();
+    let mut pause = link::RETRY_AFTER;
+    loop {
+        let Err(source) = shared.store.objects().put(&Path::from(key), payload.clone()).await else { return Ok(()) };
+        if holding.is_lost() {
+            return Err(Error::Stale);
+        }
+        if began.elapsed() + pause > STORE_AWAY_AT_MOST {
+            return Err(Error::Store { key: key.to_string(), source });
+        }
+        tracing::warn!(worker = shared.name, key, error = %source, "the store does not take a curve part, trying again");
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+}
+
+fn committed(run: &FinishedRun) -> CommittedRun {
+    CommittedRun { run: run.run.to_string(), log: prefix(&run.log, MAX_LOG_BYTES).to_string() }
+}

@@ -1,0 +1,30 @@
+//! `curvefleet-worker`: the worker alone, for images that hold no more than it needs.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Trains shards of curvefleet studies that a coordinator leases out
+#[derive(Parser)]
+#[command(version)]
+struct Command {
+    #[command(flatten)]
+    options: curvefleet_worker::Options,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let command = Command::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match curvefleet_worker::run(command.options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(if error.is_user_error() { 2 } else { 1 })
+        }
+    }
+}

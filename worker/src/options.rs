@@ -1,0 +1,120 @@
+//! The flags of the worker program, and the program itself.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use curvefleet_proto::limits::MAX_NAME_BYTES;
+use curvefleet_proto::store;
+use tokio::sync::watch;
+
+use crate::agent::{self, Agent, DataCache};
+
+/// Largest number of runs that one worker trains at the same time: more than any machine has cores.
+const SLOTS_MAX: usize = 4_096;
+
+/// `curvefleet worker`: trains shards that a coordinator leases out.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// The coordinator's URL
+    #[arg(long, env = "CURVEFLEET_COORDINATOR", value_name = "URL", default_value = "http://127.0.0.1:7700")]
+    pub coordinator: String,
+    /// The object store, where this machine reaches it under another name than the coordinator says: a folder or s3://bucket/prefix
+    #[arg(long, env = "CURVEFLEET_WORKER_STORE", value_name = "URL")]
+    pub store: Option<String>,
+    /// The worker's name, unique in the fleet [default: host name and process id]
+    #[arg(long, env = "CURVEFLEET_WORKER_NAME", value_name = "NAME")]
+    pub name: Option<String>,
+    /// Runs trained at the same time, one core each [default: the number of cores]
+    #[arg(long, env = "CURVEFLEET_SLOTS", value_name = "N")]
+    pub slots: Option<usize>,
+    /// End when the coordinator has had no work for this many seconds [default: wait for work for ever]
+    #[arg(long, env = "CURVEFLEET_IDLE_SECONDS", value_name = "S")]
+    pub idle_seconds: Option<u64>,
+}
+
+/// Why the worker ended with an error.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A flag's value cannot be used.
+    #[error("{0}")]
+    Flag(String),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The coordinator refuses the worker.
+    #[error("the coordinator refuses this worker: {0}")]
+    Refused(String),
+    /// The system cannot give what a worker needs.
+    #[error("{what}: {source}")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// What it says.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Whether a person can mend it by other flags or settings (exit code 2).
+    pub fn is_user_error(&self) -> bool {
+        !matches!(self, Error::System { .. })
+    }
+}
+
+impl Options {
+    /// The agent's settings, checked.
+    ///
+    /// # Errors
+    /// On a URL that is none, a name that is too long, or an impossible number of slots.
+    pub fn settings(&self) -> Result<agent::Settings, Error> {
+        let slots = match self.slots {
+            Some(slots) if (1..=SLOTS_MAX).contains(&slots) => slots,
+            Some(slots) => return Err(Error::Flag(format!("--slots is {slots}; it must lie between 1 and {SLOTS_MAX}"))),
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        };
+        let name = self.name.clone().unwrap_or_else(default_name);
+        if name.is_empty() || name.len() > MAX_NAME_BYTES {
+            return Err(Error::Flag(format!("--name must have 1 to {MAX_NAME_BYTES} characters; `{name}` has {}", name.len())));
+        }
+        Ok(agent::Settings {
+            coordinator: self.coordinator.clone(),
+            store: self.store.clone(),
+            name,
+            slots,
+            idle: self.idle_seconds.map(std::time::Duration::from_secs),
+            environment: std::env::vars().collect(),
+        })
+    }
+}
+
+fn default_name() -> String {
+    let host = std::fs::read_to_string(PathBuf::from("/proc/sys/kernel/hostname")).or_else(|_| std::env::var("HOSTNAME"));
+    let host = host.ok().map(|name| name.trim().to_string()).filter(|name| !name.is_empty()).unwrap_or_else(|| "worker".to_string());
+    format!("{host}-{}", std::process::id())
+}
+
+/// Runs a worker until SIGTERM or Ctrl-C, which it obeys politely: it finishes the epochs at hand, commits the runs that are done
+/// and hands its leases back.
+///
+/// # Errors
+/// On flags that cannot be used, a store that cannot be opened, or a coordinator that refuses the worker.
+pub async fn run(options: Options) -> Result<(), Error> {
+    let settings = options.settings()?;
+    let (stop, stopping) = watch::channel(false);
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .map_err(|source| Error::System { what: "cannot listen for SIGTERM", source })?;
+    let name = settings.name.clone();
+    println!("curvefleet worker {} ({} slots, {}) works for {}", name, settings.slots, crate::train::backend::name(), settings.coordinator);
+    let agent = Agent::new(settings, Arc::new(DataCache::default()))?;
+    let working = tokio::spawn(agent.work(stopping));
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        println!("curvefleet worker {name} stops: it finishes the epochs at hand and hands its leases back");
+        stop.send_replace(true);
+    });
+    working.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
