@@ -31,7 +31,9 @@ pub enum Error {
         reason: String,
     },
     /// The manifest is damaged.
-    #[error("the manifest {place} cannot be read: {reason}; it is written anew when the coordinator commits the next run")]
+    #[error(
+        "the manifest {place} cannot be read: {reason}; it is written anew when the coordinator commits the next run"
+    )]
     Manifest {
         /// Where it lies.
         place: String,

@@ -47,7 +47,7 @@ impl ReportSummary {
             (self.pending, "not trained yet"),
             (self.failed, "failed"),
             (self.unreadable, "done but unreadable"),
-            (self.excluded_epochs, "single epochs excluded"),
+            (self.excluded_epochs, if self.excluded_epochs == 1 { "epoch excluded" } else { "epochs excluded" }),
         ];
         for (number, what) in losses {
             if number > 0 {

@@ -159,7 +159,8 @@ impl Writer {
             .set_created_by("curvefleet".to_string())
             .build();
         let failed = |reason: String| Error::Table { table: name.to_string(), reason };
-        let parquet = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties)).map_err(|error| failed(error.to_string()))?;
+        let parquet = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties))
+            .map_err(|error| failed(error.to_string()))?;
         let mut csv = csv::Writer::from_writer(Vec::new());
         csv.write_record(columns.iter().map(|(column, _)| column)).map_err(|error| failed(error.to_string()))?;
         let columns = columns.iter().map(|(_, kind)| Column::new(*kind)).collect();
@@ -174,7 +175,8 @@ impl Writer {
         if row.len() != self.columns.len() {
             return Err(self.failed(format!("a row has {} values for {} columns", row.len(), self.columns.len())));
         }
-        let cells: Option<Vec<String>> = self.columns.iter_mut().zip(row).map(|(column, value)| column.push(*value)).collect();
+        let cells: Option<Vec<String>> =
+            self.columns.iter_mut().zip(row).map(|(column, value)| column.push(*value)).collect();
         let cells = cells.ok_or_else(|| self.failed("a value is not of its column's kind".to_string()))?;
         self.csv.write_record(&cells).map_err(|error| self.failed(error.to_string()))?;
         self.rows += 1;
@@ -184,7 +186,8 @@ impl Writer {
     fn flush(&mut self) -> Result<(), Error> {
         let arrays = self.columns.iter_mut().map(Column::finish).collect();
         self.rows = 0;
-        let batch = RecordBatch::try_new(self.schema.clone(), arrays).map_err(|error| self.failed(error.to_string()))?;
+        let batch =
+            RecordBatch::try_new(self.schema.clone(), arrays).map_err(|error| self.failed(error.to_string()))?;
         self.parquet.write(&batch).map_err(|error| self.failed(error.to_string()))
     }
 
@@ -215,7 +218,8 @@ mod tests {
 
     #[test]
     fn what_is_not_finite_becomes_an_empty_cell() {
-        let mut table = Writer::new("test", &[("name", Kind::Text), ("value", Kind::Number), ("n", Kind::Count)]).unwrap();
+        let mut table =
+            Writer::new("test", &[("name", Kind::Text), ("value", Kind::Number), ("n", Kind::Count)]).unwrap();
         table.push(&[Value::Text("a,b"), Value::Number(f64::NAN), Value::Count(3)]).unwrap();
         table.push(&[Value::Missing, Value::Number(1.5e-9), Value::Missing]).unwrap();
         let files = table.finish().unwrap();

@@ -112,7 +112,9 @@ fn title(line: &Line, set: &str) -> Option<String> {
 #[test]
 fn the_authors_table_is_that_of_r() {
     let Some(folder) = reference() else {
-        println!("skipped: the_authors_table_is_that_of_r (CURVEFLEET_TEST_REFERENCE names no folder with metricsAll_50epoch.parquet)");
+        println!(
+            "skipped: the_authors_table_is_that_of_r (CURVEFLEET_TEST_REFERENCE names no folder with metricsAll_50epoch.parquet)"
+        );
         return;
     };
     let models = expected(&folder, "process_data_models.csv");
@@ -126,13 +128,18 @@ fn the_authors_table_is_that_of_r() {
         (read(&folder, "metricsAll_multiclass.parquet"), &[("nlp", "Multiclass")]),
     ] {
         for line in table(&rows) {
-            let set = line.source.as_deref().map_or("", |source| names.iter().find(|(name, _)| *name == source).unwrap().1);
+            let set =
+                line.source.as_deref().map_or("", |source| names.iter().find(|(name, _)| *name == source).unwrap().1);
             let Some(title) = title(&line, set) else { continue };
             let key = (line.metric.name().to_string(), title);
             let what = format!("{} of {}", key.0, key.1);
             if let Some(row) = models.get(&key).filter(|_| line.test.is_some()) {
                 let test = line.test.unwrap();
-                assert_eq!([line.n, test.df1, test.df2].map(|n| n.to_string()), ["n", "df1", "df2"].map(|name| row[name].clone()), "{what}");
+                assert_eq!(
+                    [line.n, test.df1, test.df2].map(|n| n.to_string()),
+                    ["n", "df1", "df2"].map(|name| row[name].clone()),
+                    "{what}"
+                );
                 close(Some(test.f), &row["F"], &what);
                 close(Some(test.p.log10()), log10_p(&key, row), &what);
                 close(line.r_squared, &row["r.squared"], &what);
@@ -145,7 +152,11 @@ fn the_authors_table_is_that_of_r() {
             }
             if let Some(row) = differences.get(&key) {
                 let test = line.test.unwrap();
-                assert_eq!([test.df1, test.df2].map(|n| n.to_string()), [row["df"].clone(), row["res_df1"].clone()], "{what}");
+                assert_eq!(
+                    [test.df1, test.df2].map(|n| n.to_string()),
+                    [row["df"].clone(), row["res_df1"].clone()],
+                    "{what}"
+                );
                 close(Some(test.f), &row["F"], &what);
                 close(Some(test.p.log10()), log10_p(&key, row), &what);
                 close(line.r_squared, &row["rsq1"], &what);

@@ -67,7 +67,14 @@ async fn one_run_of_one_epoch_and_one_step() {
 }
 
 #[tokio::test]
-async fn all_classes_at_once_with_a_long_list() {
+async fn all_classes_at_once() {
     let shape = Shape { conditions: "\"all\"", epochs: 10, ..Shape::default() };
     assert_eq!(figures("all", &shape).await, 4);
+}
+
+/// Pairs and all classes at once have different chance levels and each their own control.
+#[tokio::test]
+async fn two_families_of_conditions() {
+    let shape = Shape { conditions: "\"pairs\" \"all\"", epochs: 10, ..Shape::default() };
+    assert_eq!(figures("families", &shape).await, 4);
 }

@@ -34,6 +34,8 @@ fn curve() -> impl Strategy<Value = Vec<f64>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn constant_curves_stay_as_they_are(value in 0.0..1.0f64, steps in 1usize..50) {
         let curve = vec![value; steps];

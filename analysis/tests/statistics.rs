@@ -52,7 +52,12 @@ fn tails_are_those_of_r() {
         }
     };
     for row in tails.pf {
-        check(f_upper(row.f, row.d1, row.d2), row.upper, row.log_upper, format!("pf({}, {}, {})", row.f, row.d1, row.d2));
+        check(
+            f_upper(row.f, row.d1, row.d2),
+            row.upper,
+            row.log_upper,
+            format!("pf({}, {}, {})", row.f, row.d1, row.d2),
+        );
     }
     for row in tails.pt {
         check(t_upper(row.t, row.df), row.upper, row.log_upper, format!("pt({}, {})", row.t, row.df));
@@ -108,8 +113,10 @@ struct TableRow {
 fn the_table_of_a_small_data_set_is_exact() {
     let rows = small_metrics();
     let table = paper_table(&observations(&rows));
-    let expected: Vec<TableRow> =
-        csv::Reader::from_reader(&include_bytes!("data/small_table.csv")[..]).deserialize().map(Result::unwrap).collect();
+    let expected: Vec<TableRow> = csv::Reader::from_reader(&include_bytes!("data/small_table.csv")[..])
+        .deserialize()
+        .map(Result::unwrap)
+        .collect();
     assert_eq!(table.len(), expected.len());
     for (line, row) in table.iter().zip(&expected) {
         let what = format!("{} {} {}", row.metric, row.source, row.model);
@@ -133,7 +140,11 @@ fn the_table_of_a_small_data_set_is_exact() {
 }
 
 fn find(table: &[Line], metric: Metric, source: Option<&str>, model: Model) -> Line {
-    table.iter().find(|line| line.metric == metric && line.source.as_deref() == source && line.model == model).unwrap().clone()
+    table
+        .iter()
+        .find(|line| line.metric == metric && line.source.as_deref() == source && line.model == model)
+        .unwrap()
+        .clone()
 }
 
 /// Whatever a study lacks, the table keeps its rows and says in words why they are empty.
@@ -157,7 +168,11 @@ fn what_cannot_be_tested_says_why() {
     assert_eq!(reason(&one_condition, Some("a"), Model::EpochByCondition), "there is one condition only");
     let one_epoch: Vec<_> = truths.iter().copied().filter(|row| row.epoch == 1).collect();
     assert_eq!(reason(&one_epoch, Some("a"), Model::EpochByConditionOverEpoch), "there is one epoch only");
-    let constant: Vec<_> = truths.iter().copied().map(|row| Observation { metrics: CurveMetrics { start: 0.1, ..row.metrics }, ..row }).collect();
+    let constant: Vec<_> = truths
+        .iter()
+        .copied()
+        .map(|row| Observation { metrics: CurveMetrics { start: 0.1, ..row.metrics }, ..row })
+        .collect();
     assert_eq!(reason(&constant, Some("a"), Model::Condition), "the metric does not vary");
     assert!(paper_table(&[]).iter().all(|line| line.note.is_some()));
 }
@@ -182,7 +197,8 @@ fn repeated_columns_do_not_count() {
 /// More rows than one block holds give the same fit as the blocks' order reversed.
 #[test]
 fn blocks_do_not_matter() {
-    let rows: Vec<(f64, f64)> = (0..20_000).map(|i| (f64::from(i % 50), f64::from(i % 50) * 0.01 + f64::from(i % 7))).collect();
+    let rows: Vec<(f64, f64)> =
+        (0..20_000).map(|i| (f64::from(i % 50), f64::from(i % 50) * 0.01 + f64::from(i % 7))).collect();
     let fit = |rows: &mut dyn Iterator<Item = &(f64, f64)>| {
         let mut problem = LeastSquares::new(2, 3.0);
         rows.for_each(|(x, y)| problem.add(&[1.0, *x], *y));
@@ -194,6 +210,8 @@ fn blocks_do_not_matter() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn r_squared_does_not_depend_on_units(
         rows in prop::collection::vec((-10.0..10.0f64, -10.0..10.0f64), 5..60),

@@ -150,8 +150,7 @@ impl Running {
 /// As [`Coordinator::start`], and if its server ends by itself.
 pub async fn run(options: Options) -> Result<(), Error> {
     let system = |source| Error::System { what: "a signal handler", source };
-    let mut terminate =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(system)?;
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(system)?;
     let mut running = Coordinator::start(options).await?;
     println!(
         "curvefleet coordinator {} listens on {}, store {}, ledger {}",

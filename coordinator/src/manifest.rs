@@ -99,8 +99,8 @@ impl Manifests {
             let now = Instant::now();
             not_before.retain(|_, time| *time > now);
             for Stale { study, ended, runs } in self.stale().await {
-                let waits = not_before.contains_key(&study) && !(ended && !troubles.contains(&study));
-                if !waits {
+                let urgent = ended && !troubles.contains(&study);
+                if urgent || !not_before.contains_key(&study) {
                     let pause = MANIFEST_INTERVAL + Duration::from_secs(runs / RUNS_PER_INTERVAL_SECOND);
                     self.write_or_log(&study, &mut troubles).await;
                     not_before.insert(study, Instant::now() + pause);

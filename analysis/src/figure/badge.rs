@@ -71,7 +71,7 @@ pub fn entries<'a>(group: &Group<'a>) -> Vec<Entry<'a>> {
 /// What a family's pooled control is called among `families` of them.
 pub fn control_name(family: Family<'_>, families: usize) -> String {
     let title = family.title();
-    if families == 1 || title.is_empty() { "shuffled labels".to_string() } else { format!("shuffled labels, {title}") }
+    if families == 1 || title.is_empty() { "shuffled labels".to_string() } else { format!("shuffled, {title}") }
 }
 
 fn letter(index: usize) -> char {
@@ -82,7 +82,8 @@ fn letter(index: usize) -> char {
 pub fn draw(svg: &mut Svg, center: (f64, f64), entry: &Entry<'_>) {
     svg.circle(center, RADIUS, entry.color, 1.0, Stroke::solid("#ffffff", 1.2));
     let size = if entry.mark.chars().count() > 2 { 7.5 } else { 9.5 };
-    let style = TextStyle { size, color: "#ffffff", weight: Weight::Bold, anchor: Anchor::Middle, ..TextStyle::default() };
+    let style =
+        TextStyle { size, color: "#ffffff", weight: Weight::Bold, anchor: Anchor::Middle, ..TextStyle::default() };
     svg.text((center.0, center.1 + 0.36 * size), &entry.mark, style);
 }
 

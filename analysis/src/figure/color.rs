@@ -40,8 +40,8 @@ pub fn viridis(share: f64) -> [u8; 3] {
 /// Line colours after Paul Tol's muted and vibrant schemes and Okabe and Ito, ordered so that neighbours differ in hue and
 /// lightness. Lines carry numbers besides, so that nobody has to tell fifteen colours apart.
 const LINES: [&str; 15] = [
-    "#332288", "#ee7733", "#117733", "#cc3377", "#33a8dd", "#8c564b", "#999933", "#882255", "#009988", "#dd4433", "#0066b8",
-    "#c9a400", "#aa55cc", "#1a1a1a", "#e58ba5",
+    "#332288", "#ee7733", "#117733", "#cc3377", "#33a8dd", "#8c564b", "#999933", "#882255", "#009988", "#dd4433",
+    "#0066b8", "#c9a400", "#aa55cc", "#1a1a1a", "#e58ba5",
 ];
 
 /// The colour of the `index`-th condition; they come round after fifteen.

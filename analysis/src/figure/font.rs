@@ -66,19 +66,24 @@ pub fn width(text: &str, size: f64, weight: Weight) -> f64 {
     size * ems.sum::<f64>()
 }
 
-/// The text, its end replaced by an ellipsis where it is wider than `room`.
+/// The text, shortened where it is wider than `room`. Of names joined by `/`, the longest is shortened first, so that each of a
+/// pair of classes keeps its beginning; ellipses stand for what is left out.
 pub fn shorten(text: &str, room: f64, size: f64, weight: Weight) -> String {
-    if width(text, size, weight) <= room {
-        return text.to_string();
-    }
-    let mut kept: Vec<char> = text.chars().collect();
-    while let Some(_dropped) = kept.pop() {
-        let shorter: String = kept.iter().collect::<String>().trim_end().to_string() + "…";
-        if width(&shorter, size, weight) <= room {
-            return shorter;
+    let mut parts: Vec<(&str, bool)> = text.split('/').map(|part| (part, false)).collect();
+    loop {
+        let cut = |(part, is_cut): &(&str, bool)| {
+            if *is_cut { format!("{}…", part.trim_end()) } else { (*part).to_string() }
+        };
+        let shorter = parts.iter().map(cut).collect::<Vec<_>>().join("/");
+        let longest = parts.iter_mut().max_by_key(|(part, _)| part.chars().count());
+        match longest {
+            Some(longest) if !longest.0.is_empty() && width(&shorter, size, weight) > room => {
+                let end = longest.0.char_indices().next_back().map_or(0, |(index, _)| index);
+                *longest = (&longest.0[..end], true);
+            }
+            _ => return shorter,
         }
     }
-    "…".to_string()
 }
 
 #[cfg(test)]
@@ -89,6 +94,7 @@ mod tests {
     fn long_names_end_in_an_ellipsis_and_fit() {
         let name = "no gestures/body and head together";
         let short = shorten(name, 100.0, 12.0, Weight::Bold);
+        assert!(short.starts_with("no g") && short.contains("…/body"), "{short}");
         assert!(short.ends_with('…') && width(&short, 12.0, Weight::Bold) <= 100.0, "{short}");
         assert_eq!(shorten("joy", 100.0, 12.0, Weight::Regular), "joy");
     }

@@ -24,11 +24,7 @@ pub struct Frame {
 impl Frame {
     /// A frame for these ranges of values.
     pub fn new(area: Rect, x: (f64, f64), y: (f64, f64)) -> Frame {
-        Frame {
-            area,
-            x: Scale::new(x, (area.x, area.right())),
-            y: Scale::new(y, (area.bottom(), area.y)),
-        }
+        Frame { area, x: Scale::new(x, (area.x, area.right())), y: Scale::new(y, (area.bottom(), area.y)) }
     }
 
     /// The pixel of a pair of values.
@@ -80,7 +76,11 @@ pub fn draw_x_title(svg: &mut Svg, x: f64, y: f64, title: &str) {
 
 /// A title beside a vertical axis, centred on `y`, reading upwards.
 pub fn draw_y_title(svg: &mut Svg, x: f64, y: f64, title: &str) {
-    svg.text((x, y), title, TextStyle { size: TITLE_SIZE, anchor: Anchor::Middle, upward: true, ..TextStyle::default() });
+    svg.text(
+        (x, y),
+        title,
+        TextStyle { size: TITLE_SIZE, anchor: Anchor::Middle, upward: true, ..TextStyle::default() },
+    );
 }
 
 /// A heading above a plot.

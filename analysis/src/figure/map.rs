@@ -20,6 +20,8 @@ const BOTTOM: f64 = 46.0;
 const TITLE_HEIGHT: f64 = 24.0;
 const GAP: f64 = 16.0;
 const PANEL_HEIGHT: f64 = 150.0;
+/// Wider maps would be stretched.
+const MOST_PANEL_WIDTH: f64 = 413.0;
 /// Most maps in a row: with four, fifteen pairs and their control fill a square.
 const COLUMNS: usize = 4;
 /// The colour scale's ends are multiples of this accuracy.
@@ -39,7 +41,11 @@ pub fn draw(group: &Group<'_>) -> Option<Figure> {
     let domain = rounded(range(values)?, SCALE_STEP);
     let columns = panels.len().clamp(1, COLUMNS);
     let rows = panels.len().div_ceil(columns);
-    let panel_width = (WIDTH - LEFT - RIGHT - GAP * (columns - 1) as f64) / columns as f64;
+    let gaps = GAP * (columns - 1) as f64;
+    let panel_width = ((WIDTH - LEFT - RIGHT - gaps) / columns as f64).min(MOST_PANEL_WIDTH);
+    let plots_width = columns as f64 * panel_width + gaps;
+    // Few maps stand in the middle of the figure.
+    let left = LEFT + (WIDTH - LEFT - RIGHT - plots_width) / 2.0;
     let panel_height = if columns <= 2 { 1.6 * PANEL_HEIGHT } else { PANEL_HEIGHT };
     let row_height = TITLE_HEIGHT + panel_height + GAP;
     let height = TOP + rows as f64 * row_height - GAP + BOTTOM;
@@ -47,7 +53,7 @@ pub fn draw(group: &Group<'_>) -> Option<Figure> {
     for (index, panel) in panels.iter().enumerate() {
         let (row, column) = (index / columns, index % columns);
         let area = Rect {
-            x: LEFT + column as f64 * (panel_width + GAP),
+            x: left + column as f64 * (panel_width + GAP),
             y: TOP + row as f64 * row_height + TITLE_HEIGHT,
             width: panel_width,
             height: panel_height,
@@ -55,9 +61,10 @@ pub fn draw(group: &Group<'_>) -> Option<Figure> {
         let lowest = index + columns >= panels.len();
         draw_panel(&mut svg, area, panel, domain, (lowest, column == 0));
     }
-    let plots = Rect { x: LEFT, y: TOP + TITLE_HEIGHT, width: WIDTH - LEFT - RIGHT, height: height - TOP - TITLE_HEIGHT - BOTTOM };
+    let plots =
+        Rect { x: left, y: TOP + TITLE_HEIGHT, width: plots_width, height: height - TOP - TITLE_HEIGHT - BOTTOM };
     draw_x_title(&mut svg, plots.x + plots.width / 2.0, height - 8.0, "time step");
-    draw_y_title(&mut svg, 16.0, plots.y + plots.height / 2.0, "epoch");
+    draw_y_title(&mut svg, left - 46.0, plots.y + plots.height / 2.0, "epoch");
     draw_colour_bar(&mut svg, plots, domain);
     let title = format!("Learning-curve maps: {}, {}", group.data, group.model);
     let caption = caption(&panels);
@@ -80,7 +87,8 @@ fn panels(group: &Group<'_>) -> Vec<Panel> {
 }
 
 fn caption(panels: &[Panel]) -> String {
-    let counts = panels.iter().filter(|panel| !panel.control).filter_map(|panel| panel.map.as_ref()).map(|map| map.runs as f64);
+    let counts =
+        panels.iter().filter(|panel| !panel.control).filter_map(|panel| panel.map.as_ref()).map(|map| map.runs as f64);
     let each = match range(counts) {
         None => String::new(),
         Some((low, high)) if low == high => format!(" ({} each)", runs(low as usize)),
@@ -101,7 +109,11 @@ fn draw_panel(svg: &mut Svg, area: Rect, panel: &Panel, domain: (f64, f64), (low
     let Some(map) = &panel.map else {
         svg.fill(area, NO_DATA);
         let middle = (area.x + area.width / 2.0, area.y + area.height / 2.0);
-        svg.text(middle, "no finished runs", TextStyle { color: SOFT_INK, anchor: Anchor::Middle, ..TextStyle::default() });
+        svg.text(
+            middle,
+            "no finished runs",
+            TextStyle { color: SOFT_INK, anchor: Anchor::Middle, ..TextStyle::default() },
+        );
         return;
     };
     if let Some(url) = pixels(map, domain) {
@@ -168,8 +180,12 @@ fn draw_colour_bar(svg: &mut Svg, plots: Rect, domain: (f64, f64)) {
     for (value, label) in ticks(domain, 6) {
         let y = scale.at(value);
         svg.line((bar.right(), y), (bar.right() + 4.0, y), Stroke::solid(AXIS, 1.0));
-        svg.text((bar.right() + 7.0, y + 3.8), &label, TextStyle { size: 10.5, color: SOFT_INK, ..TextStyle::default() });
+        svg.text(
+            (bar.right() + 7.0, y + 3.8),
+            &label,
+            TextStyle { size: 10.5, color: SOFT_INK, ..TextStyle::default() },
+        );
     }
     let title = TextStyle { size: TITLE_SIZE, anchor: Anchor::Middle, upward: true, ..TextStyle::default() };
-    svg.text((WIDTH - 12.0, bar.y + bar.height / 2.0), "probe accuracy", title);
+    svg.text((bar.right() + 48.0, bar.y + bar.height / 2.0), "probe accuracy", title);
 }

@@ -37,9 +37,14 @@ pub fn draw(group: &Group<'_>) -> Option<Figure> {
     }
     let rest = slot(Metric::ALL.len());
     draw_heading(&mut svg, rest.x, rest.y - 10.0, "Conditions");
-    badge::draw_legend(&mut svg, Rect { width: rest.width + BADGE_OFFSET + RADIUS, height: ROW - 60.0, ..rest }, &entries);
+    badge::draw_legend(
+        &mut svg,
+        Rect { width: rest.width + BADGE_OFFSET + RADIUS, height: ROW - 60.0, ..rest },
+        &entries,
+    );
     let title = format!("Metrics by epoch: {}, {}", group.data, group.model);
-    let control = if entries.iter().any(|entry| entry.control) { " Grey, marked S: all runs with shuffled labels." } else { "" };
+    let control =
+        if entries.iter().any(|entry| entry.control) { " Grey, marked S: all runs with shuffled labels." } else { "" };
     let caption = format!(
         "Lines: mean over runs. Ribbons: its 95% confidence interval by Student's t, where there are two runs or more.{control}"
     );
@@ -69,7 +74,7 @@ fn draw_plot(svg: &mut Svg, area: Rect, metric: Metric, entries: &[Entry<'_>], l
     let (low, high) = range(bounds)?;
     let (low, high) = padded((low.max(possible.0), high.min(possible.1)), 0.05, 0.05);
     let last = last_epoch as f64;
-    let frame = Frame::new(area, if last_epoch > 1 { (1.0, last) } else { (0.0, 2.0) }, (low, high));
+    let frame = Frame::new(area, if last_epoch > 1 { (1.0, last) } else { (0.0, 1.0) }, (low, high));
     let epoch_ticks: Vec<(f64, String)> =
         counting_ticks(last_epoch, 8).into_iter().map(|epoch| (epoch as f64, epoch.to_string())).collect();
     frame.draw_axes_at(svg, &epoch_ticks, &ticks((low, high), 6));
@@ -93,7 +98,13 @@ fn opacity(entry: &Entry<'_>, ribbons: usize) -> f64 {
     }
 }
 
-fn draw_ribbon(svg: &mut Svg, frame: &Frame, ribbon: &Ribbon, entry: &Entry<'_>, (possible, opacity): ((f64, f64), f64)) {
+fn draw_ribbon(
+    svg: &mut Svg,
+    frame: &Frame,
+    ribbon: &Ribbon,
+    entry: &Entry<'_>,
+    (possible, opacity): ((f64, f64), f64),
+) {
     let epochs = || ribbon.means.iter().zip(1..).filter_map(|(mean, epoch)| Some((f64::from(epoch), mean.as_ref()?)));
     let bounds: Vec<(f64, f64, f64)> = epochs()
         .filter_map(|(epoch, mean)| {

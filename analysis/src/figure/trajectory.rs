@@ -74,7 +74,8 @@ pub fn draw(group: &Group<'_>, plane: Plane) -> Option<Figure> {
     let entries: Vec<Entry> = paths.into_iter().map(|path| path.entry).collect();
     badge::draw_legend(&mut svg, LEGEND, &entries);
     let title = format!("{}: {}, {}", plane.title(), group.data, group.model);
-    let control = if entries.iter().any(|entry| entry.control) { " Grey, marked S: all runs with shuffled labels." } else { "" };
+    let control =
+        if entries.iter().any(|entry| entry.control) { " Grey, marked S: all runs with shuffled labels." } else { "" };
     let caption = format!(
         "Mean over runs of {} and {} after every epoch; markers grow from the first epoch to the last, where the number stands.{control}",
         across.name(),

@@ -100,8 +100,11 @@ fn rows_of(batch: &RecordBatch) -> Result<Vec<ManifestRow>, String> {
     let (seed, size_bytes) = (u64_column(batch, "seed")?, u64_column(batch, "size_bytes")?);
     let row = |i: usize| -> Result<ManifestRow, String> {
         let outcome = match state.value(i) {
-            "done" => done(i, part, size_bytes, sha256).ok_or_else(|| format!("it names no part for the run {}", run.value(i)))?,
-            "failed" => Outcome::Failed(if error.is_valid(i) { error.value(i) } else { "no error was kept" }.to_string()),
+            "done" => done(i, part, size_bytes, sha256)
+                .ok_or_else(|| format!("it names no part for the run {}", run.value(i)))?,
+            "failed" => {
+                Outcome::Failed(if error.is_valid(i) { error.value(i) } else { "no error was kept" }.to_string())
+            }
             other => return Err(format!("the run {} has the unknown state `{other}`", run.value(i))),
         };
         Ok(ManifestRow {

@@ -49,7 +49,8 @@ fn list_column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ListArray, 
 /// The values of a list's row; nulls become NaN, which makes the curve's metrics undefined.
 fn list_row(list: &ListArray, row: usize) -> Result<Vec<f64>, String> {
     let values = list.value(row);
-    let values = values.as_primitive_opt::<Float64Type>().ok_or_else(|| wrong_type("curve", "List of Float64", &values))?;
+    let values =
+        values.as_primitive_opt::<Float64Type>().ok_or_else(|| wrong_type("curve", "List of Float64", &values))?;
     Ok(values.iter().map(|value| value.unwrap_or(f64::NAN)).collect())
 }
 

@@ -120,13 +120,11 @@ fn decode(bytes: Bytes) -> Result<Part, String> {
         .and_then(|pair| serde_json::from_str(pair.value.as_deref()?).ok());
     let scores = SCORES.iter().flat_map(|score| [format!("validation_{score}"), format!("test_{score}")]);
     // The names of data set, condition and model are the manifest's: a reused run may carry another study's.
-    let names: Vec<String> = ["run", "epoch", "train_loss", "curve"].map(str::to_string).into_iter().chain(scores).collect();
+    let names: Vec<String> =
+        ["run", "epoch", "train_loss", "curve"].map(str::to_string).into_iter().chain(scores).collect();
     let projection = ProjectionMask::columns(builder.parquet_schema(), names.iter().map(String::as_str));
-    let reader = builder
-        .with_projection(projection)
-        .with_batch_size(BATCH_ROWS)
-        .build()
-        .map_err(|error| error.to_string())?;
+    let reader =
+        builder.with_projection(projection).with_batch_size(BATCH_ROWS).build().map_err(|error| error.to_string())?;
     let mut rows = Vec::new();
     for batch in reader {
         decode_batch(&batch.map_err(|error| error.to_string())?, &mut rows)?;

@@ -151,7 +151,12 @@ fn runs_by_part(manifest: &[ManifestRow]) -> Vec<(PartRef, Vec<&ManifestRow>)> {
 
 impl ManifestRow {
     fn key(&self) -> CellKey {
-        CellKey { data: self.data.clone(), model: self.model.clone(), condition: self.condition.clone(), shuffled: self.shuffled }
+        CellKey {
+            data: self.data.clone(),
+            model: self.model.clone(),
+            condition: self.condition.clone(),
+            shuffled: self.shuffled,
+        }
     }
 }
 
@@ -232,7 +237,8 @@ impl Gathering {
                 self.miss(row, true, error.clone());
             }
         }
-        let place: HashMap<&str, usize> = manifest.iter().enumerate().map(|(index, row)| (row.run.as_str(), index)).collect();
+        let place: HashMap<&str, usize> =
+            manifest.iter().enumerate().map(|(index, row)| (row.run.as_str(), index)).collect();
         self.results.missing.sort_by_key(|missing| place.get(missing.run.as_str()).copied());
         for cell in &mut self.results.cells {
             cell.runs.sort_by(|a, b| (a.seed, &a.run).cmp(&(b.seed, &b.run)));
@@ -268,9 +274,10 @@ impl Results {
     pub fn excluded(&self) -> impl Iterator<Item = (&Cell, &RunResult, u32, Undefined)> {
         self.cells.iter().flat_map(|cell| {
             cell.runs.iter().flat_map(move |run| {
-                run.epochs.iter().zip(1..).filter_map(move |(epoch, number)| {
-                    epoch.metrics.err().map(|reason| (cell, run, number, reason))
-                })
+                run.epochs
+                    .iter()
+                    .zip(1..)
+                    .filter_map(move |(epoch, number)| epoch.metrics.err().map(|reason| (cell, run, number, reason)))
             })
         })
     }

@@ -74,7 +74,8 @@ pub async fn read_study(store: &Store, name: &str) -> Result<StoredStudy, Error>
         Ok(found) => found.bytes().await.map_err(in_store)?,
     };
     let text = String::from_utf8(bytes.to_vec()).map_err(|_| broken("it is not UTF-8 text".to_string()))?;
-    let study = file::parse(&text).and_then(|parsed| parsed.resolve_stored()).map_err(|error| broken(error.to_string()))?;
+    let study =
+        file::parse(&text).and_then(|parsed| parsed.resolve_stored()).map_err(|error| broken(error.to_string()))?;
     let planned = planned_cells(&study).map_err(|error| broken(error.to_string()))?;
     Ok(StoredStudy { study, sha256: sha256_hex(text.as_bytes()), text, planned })
 }

@@ -13,7 +13,8 @@ pub const ACCURACY: usize = 1;
 /// One line for every data set, model and family of conditions.
 pub fn headline(results: &Results, groups: &[Group<'_>]) -> Vec<String> {
     let study = &results.stored.study;
-    let several_models = groups.iter().any(|group| groups.iter().any(|other| other.data == group.data && other.model != group.model));
+    let several_models =
+        groups.iter().any(|group| groups.iter().any(|other| other.data == group.data && other.model != group.model));
     let mut lines = Vec::new();
     for group in groups {
         let families = group.families();
@@ -34,17 +35,18 @@ pub fn headline(results: &Results, groups: &[Group<'_>]) -> Vec<String> {
 fn result(study: &Study, group: &Group<'_>, family: Family<'_>) -> String {
     let (truths, controls) = (group.truths(family), group.controls(family));
     let chance = chance_words(study, family);
-    let peaks = (last_peak(&truths), last_peak(&controls));
-    let counted = |cells: &[&Cell]| runs(cells.iter().map(|cell| cell.runs.len()).sum());
-    let probe = match peaks {
+    let count = |cells: &[&Cell]| cells.iter().map(|cell| cell.runs.len()).sum();
+    let (n_true, n_shuffled): (usize, usize) = (count(&truths), count(&controls));
+    let probe = match (last_peak(&truths), last_peak(&controls)) {
+        (None, None) if n_true + n_shuffled > 0 => "no curve of the last epoch has metrics".to_string(),
         (None, None) => return "no finished runs yet".to_string(),
-        (Some(peak), None) => format!("peak probe accuracy {peak:.2} with true labels{chance}, {}", counted(&truths)),
-        (None, Some(peak)) => format!("peak probe accuracy {peak:.2} with shuffled labels{chance}, {}", counted(&controls)),
-        (Some(peak), Some(control)) => format!(
-            "peak probe accuracy {peak:.2} with true labels against {control:.2} with shuffled ones{chance}, {} against {}",
-            counted(&truths),
-            counted(&controls)
-        ),
+        (Some(peak), None) => format!("{peak:.2} with true labels{chance}, over {}", runs(n_true)),
+        (None, Some(peak)) => format!("{peak:.2} with shuffled labels{chance}, over {}", runs(n_shuffled)),
+        (Some(peak), Some(control)) => {
+            format!(
+                "{peak:.2} with true labels against {control:.2} with shuffled ones{chance}, over {n_true} + {n_shuffled} runs"
+            )
+        }
     };
     let test = match (test_score(&truths, ACCURACY), test_score(&controls, ACCURACY)) {
         (Some(truth), Some(control)) => format!("; test accuracy {:.2} against {:.2}", truth.mean, control.mean),
@@ -52,7 +54,7 @@ fn result(study: &Study, group: &Group<'_>, family: Family<'_>) -> String {
         (None, Some(control)) => format!("; test accuracy {:.2}", control.mean),
         (None, None) => String::new(),
     };
-    format!("after epoch {}, {probe}{test}", epochs(&truths).max(epochs(&controls)))
+    format!("peak probe accuracy after the last epoch ({}): {probe}{test}", epochs(&truths).max(epochs(&controls)))
 }
 
 /// The mean of `max` after the last epoch.
@@ -62,7 +64,7 @@ fn last_peak(cells: &[&Cell]) -> Option<f64> {
 
 fn chance_words(study: &Study, family: Family<'_>) -> String {
     match chance(study, family) {
-        Some(chance) => format!(" (chance at one step {chance:.2})"),
+        Some(chance) => format!(" (chance at a single step: {chance:.2})"),
         None => String::new(),
     }
 }

@@ -115,7 +115,8 @@ fn files(contents: &Contents, time: &str) -> Result<Vec<File>, Error> {
         files.push((format!("tables/{name}.parquet"), table.parquet));
     }
     for figure in contents.figures.iter().flatten() {
-        let png = figure::png::render(&figure.svg).map_err(|reason| Error::Figure { figure: figure.name.clone(), reason })?;
+        let png =
+            figure::png::render(&figure.svg).map_err(|reason| Error::Figure { figure: figure.name.clone(), reason })?;
         files.push((format!("figures/{}.svg", figure.name), figure.svg.clone().into_bytes()));
         files.push((format!("figures/{}.png", figure.name), png));
     }

@@ -58,7 +58,7 @@ pub(super) fn page(contents: &Contents, time: &str) -> String {
 fn header(contents: &Contents, time: &str) -> Markup {
     let study = &contents.results.stored.study;
     html! {
-        header { div { div {
+        header { div {
             h1 { (study.name) }
             @if !study.description.is_empty() { p { (study.description) } }
             p class="soft small" {
@@ -73,7 +73,7 @@ fn header(contents: &Contents, time: &str) -> Markup {
                 a href="#settings" { "Settings and versions" }
                 a href="#files" { "Files" }
             }
-        } } }
+        } }
     }
 }
 
@@ -88,7 +88,7 @@ fn what_was_run(contents: &Contents) -> Markup {
         ("not trained yet", results.pending, true),
         ("failed", failed, true),
         ("done, but unreadable", unreadable, true),
-        ("epochs excluded", excluded, true),
+        (plural(excluded, "epoch excluded", "epochs excluded"), excluded, true),
     ];
     let study = &results.stored.study;
     html! {
@@ -115,7 +115,8 @@ fn what_was_run(contents: &Contents) -> Markup {
     }
 }
 
-fn plural<'a>(number: usize, one: &'a str, many: &'a str) -> &'a str {
+/// The word for `number` things.
+pub(super) fn plural<'a>(number: usize, one: &'a str, many: &'a str) -> &'a str {
     if number == 1 { one } else { many }
 }
 
@@ -158,7 +159,10 @@ fn files(table: &str) -> Markup {
 fn tables_and_figures(contents: &Contents) -> Markup {
     let tables = [
         ("metrics", "curve metrics and training figures of every run and epoch"),
-        ("condition_means", "their means over the runs of each condition, with standard deviation, standard error and 95% interval"),
+        (
+            "condition_means",
+            "their means over the runs of each condition, with standard deviation, standard error and 95% interval",
+        ),
         ("performance", "test scores after the last epoch"),
         ("significance", "the paper's significance table"),
         ("missing", "runs and epochs that are not in this report, and why"),

@@ -1,5 +1,7 @@
 //! How numbers are written on the page: short enough to compare, with a typographic minus, and a dash where there is none.
 
+use maud::{Markup, html};
+
 use crate::stats::ols::FTest;
 use crate::stats::summary::Summary;
 
@@ -25,7 +27,7 @@ pub fn count(number: usize) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             grouped.push('\u{2009}');
         }
         grouped.push(digit);
@@ -44,14 +46,18 @@ pub fn statistic(number: Option<f64>) -> String {
 }
 
 /// A p-value: plain down to 0.001, then as a power of ten, which does not underflow.
-pub fn p_value(test: Option<&FTest>) -> String {
-    let Some(test) = test else { return NONE.to_string() };
-    let p = test.p.p();
-    if p >= 0.001 { format!("{p:.3}") } else { minus(format!("10^{:.1}", test.p.log10())) }
+pub fn p_value(test: Option<&FTest>) -> Markup {
+    match test.map(|test| test.p) {
+        None => html! { (NONE) },
+        Some(tail) if tail.p() >= 0.001 => html! { (format!("{:.3}", tail.p())) },
+        Some(tail) => html! { "10" sup { (minus(format!("{:.1}", tail.log10()))) } },
+    }
 }
 
+/// Puts a typographic minus for a hyphen, and none before a zero.
 fn minus(text: String) -> String {
-    text.replace('-', "−")
+    let is_zero = text.starts_with('-') && !text.contains(['1', '2', '3', '4', '5', '6', '7', '8', '9']);
+    if is_zero { text[1..].to_string() } else { text.replace('-', "−") }
 }
 
 #[cfg(test)]
@@ -62,9 +68,16 @@ mod tests {
     #[test]
     fn tiny_p_values_are_powers_of_ten() {
         let test = |f| FTest { f, df1: 28, df2: 14970, p: f_upper(f, 28.0, 14970.0) };
-        assert_eq!(p_value(Some(&test(11136.725680970594))), "10^−9982.5");
-        assert_eq!(p_value(Some(&test(1.0))), "0.465");
-        assert_eq!(p_value(None), "–");
+        assert_eq!(p_value(Some(&test(11136.725680970594))).into_string(), "10<sup>−9982.5</sup>");
+        assert_eq!(p_value(Some(&test(1.0))).into_string(), "0.465");
+        assert_eq!(p_value(None).into_string(), "–");
+    }
+
+    #[test]
+    fn zero_has_no_sign() {
+        assert_eq!(fixed(Some(-0.0001), 3), "0.000");
+        assert_eq!(fixed(Some(-0.001), 3), "−0.001");
+        assert_eq!(fixed(None, 3), "–");
     }
 
     #[test]

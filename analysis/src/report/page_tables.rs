@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::headline::ACCURACY;
+use super::page::plural;
 use super::page_numbers::{NONE, count, fixed, mean_sd, p_value, statistic};
 use crate::aggregate::{Quantity, by_epoch, groups, test_score};
 use crate::curve::metrics::Metric;
@@ -98,7 +99,7 @@ pub(super) fn missing(results: &Results) -> Markup {
     html! {
         @if !short.is_empty() {
             details {
-                summary { (count(short.len())) " of " (count(results.cells.len())) " combinations have fewer runs than planned" }
+                summary { "Fewer runs than planned in " (count(short.len())) " of " (count(results.cells.len())) " combinations" }
                 table {
                     thead { tr { th { "Data" } th { "Condition" } th { "Labels" } th { "Network" } th class="number" { "In the report" } th class="number" { "Planned" } } }
                     tbody { @for cell in short.iter().take(MOST_ROWS) {
@@ -113,7 +114,7 @@ pub(super) fn missing(results: &Results) -> Markup {
         }
         @if !results.missing.is_empty() {
             details open {
-                summary { (count(results.missing.len())) " runs are missing although they were tried" }
+                summary { (count(results.missing.len())) " " (plural(results.missing.len(), "run is", "runs are")) " missing although tried" }
                 table {
                     thead { tr { th { "Run" } th { "Data" } th { "Condition" } th { "Labels" } th { "Network" } th class="number" { "Seed" } th { "Why" } } }
                     tbody { @for run in results.missing.iter().take(MOST_ROWS) {
@@ -130,7 +131,7 @@ pub(super) fn missing(results: &Results) -> Markup {
         }
         @if !excluded.is_empty() {
             details {
-                summary { (count(excluded.len())) " epochs are excluded, since their curves have no metrics" }
+                summary { (count(excluded.len())) " " (plural(excluded.len(), "epoch is", "epochs are")) " excluded, for want of a curve with metrics" }
                 table {
                     thead { tr { th { "Run" } th { "Data" } th { "Condition" } th { "Labels" } th class="number" { "Seed" } th class="number" { "Epoch" } th { "Why" } } }
                     tbody { @for (cell, run, epoch, reason) in excluded.iter().take(MOST_ROWS) {

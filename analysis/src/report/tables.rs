@@ -79,7 +79,9 @@ fn metrics(results: &Results) -> Result<Files, Error> {
                 let mut row = vec![Value::Text(&run.run)];
                 row.extend(cell_values(cell));
                 row.extend([Value::Count(run.seed), Value::from(index + 1)]);
-                row.extend(Metric::ALL.map(|metric| Value::from(epoch.metrics.ok().map(|metrics| metrics.get(metric)))));
+                row.extend(
+                    Metric::ALL.map(|metric| Value::from(epoch.metrics.ok().map(|metrics| metrics.get(metric)))),
+                );
                 row.push(Value::from(epoch.train_loss));
                 row.extend(epoch.validation.map(Value::from));
                 let last = index + 1 == run.epochs.len();
@@ -121,13 +123,15 @@ fn condition_means(results: &Results) -> Result<Files, Error> {
     let mut quantities: Vec<(String, Quantity)> =
         Metric::ALL.iter().map(|metric| (metric.name().to_string(), Quantity::Metric(*metric))).collect();
     quantities.push(("train_loss".to_string(), Quantity::TrainLoss));
-    quantities.extend(SCORES.iter().enumerate().map(|(i, score)| (format!("validation_{score}"), Quantity::Validation(i))));
+    quantities
+        .extend(SCORES.iter().enumerate().map(|(i, score)| (format!("validation_{score}"), Quantity::Validation(i))));
     let mut columns = CELL_COLUMNS.to_vec();
     columns.extend([("epoch", Kind::Count), ("quantity", Kind::Text)]);
     columns.extend(SUMMARY_COLUMNS);
     let mut table = Writer::new("condition_means", &columns)?;
     for cell in &results.cells {
-        let by_quantity: Vec<_> = quantities.iter().map(|(name, quantity)| (name, by_epoch(&[cell], *quantity))).collect();
+        let by_quantity: Vec<_> =
+            quantities.iter().map(|(name, quantity)| (name, by_epoch(&[cell], *quantity))).collect();
         for epoch in 0..by_quantity.first().map_or(0, |(_, means)| means.len()) {
             for (name, means) in &by_quantity {
                 let mut row = cell_values(cell).to_vec();
@@ -159,7 +163,8 @@ fn performance(results: &Results) -> Result<Files, Error> {
 }
 
 fn significance_table(by_model: &[(String, Vec<Line>)]) -> Result<Files, Error> {
-    let mut columns = vec![("network", Kind::Text), ("metric", Kind::Text), ("data", Kind::Text), ("explained_by", Kind::Text)];
+    let mut columns =
+        vec![("network", Kind::Text), ("metric", Kind::Text), ("data", Kind::Text), ("explained_by", Kind::Text)];
     columns.push(("n", Kind::Count));
     columns.extend([("df1", Kind::Count), ("df2", Kind::Count)]);
     let numbers = ["f", "p", "log10_p", "r_squared", "adjusted_r_squared", "r_squared_gain", "adjusted_r_squared_gain"];

@@ -160,7 +160,9 @@ fn impossible(metric: Metric, model: Model, rows: &[&Observation<'_>]) -> Option
             "there is one condition only"
         }
         Model::EpochByCondition | Model::EpochByConditionOverEpoch if epochs() < 2 => "there is one epoch only",
-        _ if rows.iter().all(|row| row.metrics.get(metric) == first) => return Some(Untestable::ConstantResponse.to_string()),
+        _ if rows.iter().all(|row| row.metrics.get(metric) == first) => {
+            return Some(Untestable::ConstantResponse.to_string());
+        }
         _ => return None,
     };
     Some(reason.to_string())
@@ -172,7 +174,9 @@ fn fit(metric: Metric, model: Model, rows: &[&Observation<'_>]) -> Option<Fit> {
         Model::DataSource => fit_groups(metric, rows, |row| row.source, false),
         Model::TrueOrShuffled => fit_groups(metric, rows, |row| if row.shuffled { "shuffled" } else { "true" }, false),
         Model::Condition => fit_groups(metric, rows, |row| row.condition, false),
-        Model::EpochByCondition | Model::EpochByConditionOverEpoch => fit_groups(metric, rows, |row| row.condition, true),
+        Model::EpochByCondition | Model::EpochByConditionOverEpoch => {
+            fit_groups(metric, rows, |row| row.condition, true)
+        }
     }
 }
 

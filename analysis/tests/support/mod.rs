@@ -8,7 +8,9 @@ use std::sync::Arc;
 use arrow_array::builder::{Float64Builder, ListBuilder};
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt32Array, UInt64Array};
 use arrow_schema::{DataType, Field};
-use curvefleet_proto::artifact::{CURVE_SCHEMA, MANIFEST_SCHEMA, SCORES, manifest_key, part_key, sha256_hex, study_key};
+use curvefleet_proto::artifact::{
+    CURVE_SCHEMA, MANIFEST_SCHEMA, SCORES, manifest_key, part_key, sha256_hex, study_key,
+};
 use curvefleet_proto::plan::{RunSettings, cells};
 use curvefleet_proto::store::Store;
 use curvefleet_proto::study::{ClassCount, DataSummary, Labels, Study, file};
@@ -51,6 +53,7 @@ pub struct Shape {
     pub data: Vec<&'static str>,
     pub classes: Vec<&'static str>,
     pub labels: &'static str,
+    /// Condition sets of every data set, separated by spaces.
     pub conditions: &'static str,
     pub seeds: usize,
     pub epochs: u32,
@@ -83,7 +86,8 @@ impl Fixture {
         for (index, cell) in cells(&study).unwrap().iter().enumerate() {
             let settings = RunSettings::of(&study, cell);
             let shuffled = cell.condition.labels == Labels::Shuffled;
-            let names = [&cell.data.name, &cell.condition_name, cell.condition.labels.as_str(), &cell.model.name].map(|name| name.to_string());
+            let names = [&cell.data.name, &cell.condition_name, cell.condition.labels.as_str(), &cell.model.name]
+                .map(|name| name.to_string());
             let mut rows = Vec::new();
             for seed in &study.seeds {
                 let run = settings.run_id(*seed).to_string();
@@ -92,9 +96,23 @@ impl Fixture {
                     let noise = Noise::new(index as u64 * 1000 + *seed * 17 + u64::from(epoch));
                     let (curve, accuracy) = curve(shape, pair, shuffled, epoch, noise);
                     let last = epoch == shape.epochs;
-                    rows.push(Row { run: run.clone(), names: names.clone(), seed: *seed, epoch, accuracy, last, curve });
+                    rows.push(Row {
+                        run: run.clone(),
+                        names: names.clone(),
+                        seed: *seed,
+                        epoch,
+                        accuracy,
+                        last,
+                        curve,
+                    });
                 }
-                fixture.manifest.push(ManifestEntry { run, names: names.clone(), seed: *seed, part: None, error: None });
+                fixture.manifest.push(ManifestEntry {
+                    run,
+                    names: names.clone(),
+                    seed: *seed,
+                    part: None,
+                    error: None,
+                });
             }
             fixture.parts.push((part_key(&study.name, &format!("shard{index}"), 1, 0), rows));
         }
@@ -140,7 +158,8 @@ impl Fixture {
                 if path.is_dir() {
                     open.push(path);
                 } else {
-                    files.insert(path.strip_prefix(&root).unwrap().display().to_string(), std::fs::read(&path).unwrap());
+                    files
+                        .insert(path.strip_prefix(&root).unwrap().display().to_string(), std::fs::read(&path).unwrap());
                 }
             }
         }
@@ -154,7 +173,9 @@ fn resolve(shape: &Shape) -> Study {
         text += &format!("[[data]]\nname = \"{data}\"\nformat = \"generated\"\n");
     }
     for data in &shape.data {
-        text += &format!("[[conditions]]\ndata = \"{data}\"\nclasses = {}\nlabels = {}\n", shape.conditions, shape.labels);
+        for classes in shape.conditions.split(' ') {
+            text += &format!("[[conditions]]\ndata = \"{data}\"\nclasses = {classes}\nlabels = {}\n", shape.labels);
+        }
     }
     text += &format!("[training]\nepochs = {}\n", shape.epochs);
     let summary = |data: &str| DataSummary {

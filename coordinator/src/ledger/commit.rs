@@ -65,10 +65,9 @@ impl Commit {
         }
         let rows = self.rows(context, shard_id)?;
         match self.runs.iter().find(|(run, _)| rows.get(run).is_none_or(|row| row.state != "done")) {
-            Some((run, _)) => Err(Error::Invalid(format!(
-                "the part `{}` was committed before without the run `{run}`",
-                self.part
-            ))),
+            Some((run, _)) => {
+                Err(Error::Invalid(format!("the part `{}` was committed before without the run `{run}`", self.part)))
+            }
             None => Ok(true),
         }
     }
@@ -89,14 +88,13 @@ impl Commit {
 
     /// The shard's runs by id; refuses runs that are not in the shard.
     fn rows(&self, context: &mut Context<'_>, shard_id: i64) -> Result<HashMap<String, Row>, Error> {
-        let rows = context.rows("SELECT key, place, state FROM runs WHERE shard_id = ?1", values![shard_id], |row| {
-            Ok((row.text(0)?, Row { place: row.int(1)?, state: row.text(2)? }))
-        })?;
+        let rows =
+            context.rows("SELECT key, place, state FROM runs WHERE shard_id = ?1", values![shard_id], |row| {
+                Ok((row.text(0)?, Row { place: row.int(1)?, state: row.text(2)? }))
+            })?;
         let rows: HashMap<String, Row> = rows.into_iter().collect();
         match self.runs.iter().find(|(run, _)| !rows.contains_key(run)) {
-            Some((run, _)) => {
-                Err(Error::Invalid(format!("the run `{run}` is not one of the shard `{}`", self.shard)))
-            }
+            Some((run, _)) => Err(Error::Invalid(format!("the run `{run}` is not one of the shard `{}`", self.shard))),
             None => Ok(rows),
         }
     }
@@ -132,15 +130,7 @@ impl Commit {
         let id = context.row(
             "INSERT INTO parts (key, size_bytes, sha256, shard_id, fence, worker, committed_ms)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id",
-            values![
-                &self.part,
-                self.size_bytes,
-                &self.sha256,
-                shard_id,
-                self.fence,
-                &self.worker,
-                context.now_ms
-            ],
+            values![&self.part, self.size_bytes, &self.sha256, shard_id, self.fence, &self.worker, context.now_ms],
             |row| row.int(0),
         )?;
         id.ok_or_else(|| Error::unreadable("id", "an inserted part's"))

@@ -2,8 +2,8 @@
 
 use super::sql::Context;
 use super::{
-    Error, cancel, check, commit, expire, fail, heartbeat, lease, logs, manifest, register, release, retry, runs, study,
-    submit, workers,
+    Error, cancel, check, commit, expire, fail, heartbeat, lease, logs, manifest, register, release, retry, runs,
+    study, submit, workers,
 };
 
 /// A request with the answer that belongs to it.

@@ -32,7 +32,7 @@ impl Apply for Register {
 
 /// Notes that a worker was heard of; false if it is not registered.
 pub(super) fn seen(context: &mut Context<'_>, worker: &str) -> Result<bool, Error> {
-    let changed = context
-        .execute("UPDATE workers SET last_seen_ms = ?2 WHERE name = ?1", values![worker, context.now_ms])?;
+    let changed =
+        context.execute("UPDATE workers SET last_seen_ms = ?2 WHERE name = ?1", values![worker, context.now_ms])?;
     Ok(changed > 0)
 }

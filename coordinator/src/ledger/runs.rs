@@ -1,10 +1,10 @@
 //! Lists a study's runs page by page.
 
+use super::Error;
 use super::operation::Apply;
 use super::sql::{Context, Row, values};
 use super::state::RunState;
 use super::study::id_of;
-use super::Error;
 
 /// A page stays within this many bytes of errors, so that it fits a gRPC message also where every run failed at length.
 const MAX_ERRORS_BYTES: usize = curvefleet_proto::limits::MAX_MESSAGE_BYTES / 4;

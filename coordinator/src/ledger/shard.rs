@@ -18,12 +18,7 @@ pub(super) struct Held {
 }
 
 /// The shard that `worker` holds under `fence`; `None` if the message is stale.
-pub(super) fn held(
-    context: &mut Context<'_>,
-    shard: &str,
-    worker: &str,
-    fence: u64,
-) -> Result<Option<Held>, Error> {
+pub(super) fn held(context: &mut Context<'_>, shard: &str, worker: &str, fence: u64) -> Result<Option<Held>, Error> {
     context.row(
         "SELECT shards.id, shards.study_id, studies.name, shards.setbacks
          FROM shards JOIN studies ON studies.id = shards.study_id

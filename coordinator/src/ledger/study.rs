@@ -1,9 +1,9 @@
 //! What the ledger says about studies.
 
+use super::Error;
 use super::operation::Apply;
 use super::sql::{Context, Row, values};
 use super::state::StudyState;
-use super::Error;
 
 /// Asks for all studies, newest first.
 #[derive(Debug, Clone)]
@@ -91,8 +91,7 @@ fn read_status(row: &dyn Row) -> Result<Status, Error> {
     Ok(Status {
         name: row.text(0)?,
         hash: row.text(1)?,
-        state: StudyState::parse(&state)
-            .ok_or_else(|| Error::unreadable("study state", &state))?,
+        state: StudyState::parse(&state).ok_or_else(|| Error::unreadable("study state", &state))?,
         stop_reason: row.text(3)?,
         planned: row.unsigned(4)?,
         done: row.unsigned(5)?,

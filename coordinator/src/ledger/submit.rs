@@ -38,8 +38,7 @@ pub struct Submitted {
 impl Apply for Submit {
     fn apply(&self, context: &mut Context<'_>) -> Result<Submitted, Error> {
         let name = &self.study.name;
-        let known =
-            context.row("SELECT hash FROM studies WHERE name = ?1", values![name], |row| row.text(0))?;
+        let known = context.row("SELECT hash FROM studies WHERE name = ?1", values![name], |row| row.text(0))?;
         match known {
             Some(hash) if hash == self.hash => {
                 return Ok(Submitted { status: status_of(context, name)?, existed: true, reused: 0 });

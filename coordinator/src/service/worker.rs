@@ -102,8 +102,7 @@ impl WorkerService for WorkerApi {
         let ReleaseRequest { worker, held } = request.into_inner();
         check::name("the worker's name", &worker)?;
         let held = leases(held)?;
-        let released =
-            self.core.ledger.ask(Release { worker: worker.clone(), held }).await.map_err(refuse::ledger)?;
+        let released = self.core.ledger.ask(Release { worker: worker.clone(), held }).await.map_err(refuse::ledger)?;
         tracing::info!(worker, released, "the worker hands leases back");
         Ok(Response::new(ReleaseResponse { released }))
     }

@@ -16,6 +16,8 @@ const PAD_TO_MAX: u32 = 100_000;
 const HIDDEN_MAX: u32 = 65_536;
 /// Most recurrent layers.
 const LAYERS_MAX: u32 = 64;
+/// Fewest sequences of a class: one each to train, validate and test on.
+const SEQUENCES_MIN: u64 = 3;
 
 impl Parsed {
     /// Checks what can be checked before the data sets are at hand: names, counts, settings.
@@ -124,8 +126,11 @@ impl Parsed {
         if data.generate.is_some() {
             return at("generate", "`generate` goes with `format = \"generated\"` alone".to_string());
         }
+        if data.sha256.is_some() {
+            return Ok(());
+        }
         if data.files.is_empty() {
-            return at("format", format!("the data set `{}` names no `files`", data.name));
+            return at("format", format!("the data set `{}` names no `files`, and no `sha256` of an imported one", data.name));
         }
         if sentences && data.glove.is_none() {
             return at("format", format!("the data set `{}` holds sentences and needs `glove`, a GloVe text file such as glove.6B.50d.txt", data.name));
@@ -335,6 +340,19 @@ fn merged_probe(preset: Preset, entry: &ProbeEntry) -> Probe {
 }
 
 fn class_sets(entry: &ClassesEntry, data: &Data) -> Result<Vec<Classes>, String> {
+    let sets = named_sets(entry, data)?;
+    let too_small = sets.iter().flatten().find(|class| data.summary.count_of(class).is_some_and(|count| count < SEQUENCES_MIN));
+    match too_small {
+        Some(class) => Err(format!(
+            "the class `{class}` of the data set `{}` has {} sequence(s); at least {SEQUENCES_MIN} are needed, to train, validate and test on",
+            data.name,
+            data.summary.count_of(class).unwrap_or(0)
+        )),
+        None => Ok(sets),
+    }
+}
+
+fn named_sets(entry: &ClassesEntry, data: &Data) -> Result<Vec<Classes>, String> {
     let names: Vec<&String> = data.summary.classes.iter().map(|class| &class.name).collect();
     if names.len() < 2 {
         return Err(format!("the data set `{}` has {} class(es); at least two are needed", data.name, names.len()));

@@ -165,7 +165,7 @@ impl Pose {
         let hanging = [0.0, 0.03];
         let (right, left) = match CLASSES[label] {
             "raise" => ([up(0.40, 0.8), 0.03], hanging),
-            "wave" => ([up(0.40, 0.8), 0.03 + 0.11 * repeated(2.5) * smooth((progress - 0.4) / 0.3)], hanging),
+            "wave" => ([up(0.40, 0.8), 0.03 + (0.08 + 0.17 * repeated(2.0)) * smooth((progress - 0.4) / 0.3)], hanging),
             "circle" => ([up(0.80, 1.0), 0.03], hanging),
             "point" => ([up(0.24, 0.8), 0.03], hanging),
             "push" => {

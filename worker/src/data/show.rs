@@ -110,7 +110,7 @@ impl fmt::Display for Description {
             counted(features as u64, "feature")
         )?;
         if self.steps_min == self.steps_max {
-            writeln!(f, "  length    {} time steps, all", self.steps_max)?;
+            writeln!(f, "  length    {}, all", counted(u64::from(self.steps_max), "time step"))?;
         } else {
             writeln!(
                 f,

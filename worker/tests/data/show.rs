@@ -32,7 +32,7 @@ fn numbers_for_people_and_json_for_machines() {
     let description = describe(&dataset, 1);
     let text = description.to_string();
     for part in [
-        "length    1 time steps, all",
+        "length    1 time step, all",
         "dim_8, … (1 more)",
         "missing   1 value (interpolate)",
         "[1.0000 2.0000 3.0000 4.0000 5.0000 6.0000 …]",

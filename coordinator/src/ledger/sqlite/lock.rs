@@ -7,7 +7,8 @@ use super::open::OpenError;
 
 /// Locks the ledger file `path` for as long as the returned file is open.
 pub(super) fn acquire(path: &Path) -> Result<File, OpenError> {
-    let unwritable = |error: std::io::Error| OpenError::Unwritable { path: path.to_path_buf(), reason: error.to_string() };
+    let unwritable =
+        |error: std::io::Error| OpenError::Unwritable { path: path.to_path_buf(), reason: error.to_string() };
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(beside(path)).map_err(unwritable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -103,7 +103,8 @@ fn check_chunks(footer: &ParquetMetaData, size: usize) -> Result<(), DataError> 
     for chunk in footer.row_groups().iter().flat_map(RowGroupMetaData::columns) {
         let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
         let end = start.checked_add(chunk.compressed_size());
-        let lies_inside = start >= 0 && chunk.compressed_size() >= 0 && end.is_some_and(|end| end as u64 <= size as u64);
+        let lies_inside =
+            start >= 0 && chunk.compressed_size() >= 0 && end.is_some_and(|end| end as u64 <= size as u64);
         if !lies_inside || chunk.num_values() < 0 {
             return Err(DataError::Canonical("its footer points outside the file; the file is damaged".to_string()));
         }

@@ -80,8 +80,7 @@ impl Metadata {
     }
 }
 
-/// Reads the metadata of a canonical data set from the bytes of the file (its footer is enough: the last bytes of the file
-/// up to the end); the rows are not looked at.
+/// Reads the metadata of a canonical data set from the bytes of its file; the rows are not looked at.
 ///
 /// # Errors
 /// [`DataError::Canonical`] if the bytes are no Parquet file, or one without valid metadata of this version.

@@ -1,10 +1,10 @@
 //! From the files a researcher has to a [`Dataset`]: one file per format, and the steps that all formats share.
 //!
-//! - [`ts`], [`numpy`], [`text`] with [`table`]: the formats; each turns its files into sequences and hands them to the collector
-//! - [`lines`]: text files read line by line, tolerant of CRLF, byte order marks and Latin-1, hashed on the way
-//! - [`tokenize`], [`glove`]: from sentences to word vectors
-//! - [`missing`]: what becomes of missing values
-//! - [`collect`]: class names to labels, and the finished data set
+//! - `ts`, `numpy`, `text` with `table`: the formats; each turns its files into sequences and hands them to the collector
+//! - `lines`: text files read line by line, tolerant of CRLF, byte order marks and Latin-1, hashed on the way
+//! - [`tokenize`], `glove`: from sentences to word vectors
+//! - `missing`: what becomes of missing values
+//! - `collect`: class names to labels, and the finished data set
 
 mod collect;
 mod glove;

@@ -130,7 +130,10 @@ pub(super) fn parse_json(line: &str, columns: &Columns) -> Result<(String, Strin
         Value::Number(number) if number.is_i64() || number.is_u64() => number.to_string(),
         Value::Bool(label) => label.to_string(),
         other => {
-            return Err(format!("the key {} holds {other}; expected a string or a whole number", quoted(columns.label)));
+            return Err(format!(
+                "the key {} holds {other}; expected a string or a whole number",
+                quoted(columns.label)
+            ));
         }
     };
     Ok((label, text))

@@ -1,6 +1,6 @@
 //! From a data set to the arrays of one training run, in three steps:
 //!
-//! 1. [`select`]: the condition's classes, features and length: the inputs, which all runs of a condition share;
+//! 1. [`select()`]: the condition's classes, features and length: the inputs, which all runs of a condition share;
 //! 2. [`label_samples`]: the samples' labels, true or shuffled;
 //! 3. [`split_samples`]: training, validation and test samples, with minority classes drawn again (method.md 2.1, 2.2).
 //!
@@ -56,7 +56,7 @@ pub fn label_samples(selection: &Selection, condition: &Condition, training: &Tr
     labels
 }
 
-/// [`select`] and [`prepare`] at once, for a single run.
+/// [`select()`] and [`prepare`] at once, for a single run.
 ///
 /// # Errors
 /// Those of both.

@@ -1,0 +1,90 @@
+//! The subcommands, one file each.
+
+mod data;
+mod logs;
+mod manage;
+mod plan;
+mod report;
+mod run;
+mod runs;
+mod services;
+mod status;
+mod submit;
+mod watch;
+mod workers;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a whole study on this machine and write its report
+    Run(run::Run),
+    /// Show what a study file would run, how much work that is, and what is done already
+    Plan(plan::Plan),
+    /// Import data sets and look at them
+    #[command(subcommand)]
+    Data(data::Data),
+    /// Write the report of a study
+    Report(report::Report),
+    /// Start a coordinator, which hands out the runs of studies
+    Coordinator(curvefleet_coordinator::Options),
+    /// Start a worker, which trains runs for a coordinator
+    Worker(curvefleet_worker::Options),
+    /// Hand a study to a coordinator
+    Submit(submit::Submit),
+    /// Show where all studies stand, or one
+    Status(status::Status),
+    /// Follow a study until it ends
+    Watch(watch::Watch),
+    /// List a study's runs
+    Runs(runs::Runs),
+    /// Show the attempts at a run with their logs
+    Logs(logs::Logs),
+    /// Give up the runs of a study that are not done
+    Cancel(manage::Cancel),
+    /// Put the failed and cancelled runs of a study back into the queue
+    Retry(manage::Retry),
+    /// List the workers
+    Workers(workers::Workers),
+}
+
+impl Command {
+    /// Whether the command is a program that runs on and logs what it does.
+    pub fn is_service(&self) -> bool {
+        matches!(self, Command::Coordinator(_) | Command::Worker(_))
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// With one sentence and an exit code.
+    pub async fn execute(self) -> Result<ExitCode, Failure> {
+        match self {
+            Command::Run(command) => return command.execute().await,
+            Command::Watch(command) => return command.execute().await,
+            Command::Plan(command) => command.execute().await,
+            Command::Data(command) => command.execute().await,
+            Command::Report(command) => command.execute().await,
+            Command::Coordinator(options) => services::coordinator(options).await,
+            Command::Worker(options) => services::worker(options).await,
+            Command::Submit(command) => command.execute().await,
+            Command::Status(command) => command.execute().await,
+            Command::Runs(command) => command.execute().await,
+            Command::Logs(command) => command.execute().await,
+            Command::Cancel(command) => command.execute().await,
+            Command::Retry(command) => command.execute().await,
+            Command::Workers(command) => command.execute().await,
+        }?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Prints something as JSON.
+fn print_json(value: &serde_json::Value) {
+    println!("{value:#}");
+}

@@ -1,0 +1,213 @@
+//! `curvefleet run`: the whole system in one process. A coordinator on a loopback port, a worker per core, the same gRPC service and
+//! the same store code as on a cluster; then the report.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use clap::Args;
+use curvefleet_analysis::report::time::folder_name;
+use curvefleet_analysis::{ReportOptions, ReportSummary, write_report};
+use curvefleet_coordinator::{Coordinator, Running};
+use curvefleet_proto::artifact::study_folder;
+use curvefleet_proto::store::Store;
+use curvefleet_proto::v1::{RetryStudyRequest, StudyStatus};
+use curvefleet_worker::agent::{Agent, DataCache};
+use futures::TryStreamExt;
+use object_store::ObjectStore;
+use object_store::path::Path;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::submit::submit;
+use super::watch::{exit_code, follow, outcome, show_failures};
+use crate::client::{self, Client};
+use crate::failure::Failure;
+use crate::listing::{counted, duration, grouped};
+use crate::study_source::StudySource;
+
+/// Exit code after Ctrl-C, as shells count it: 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// Run a whole study on this machine and write its report.
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    source: StudySource,
+    /// Where everything is kept: a folder, or s3://bucket/prefix
+    #[arg(long, env = "CURVEFLEET_STORE", value_name = "URL", default_value = "./curvefleet-data")]
+    store: String,
+    /// The ledger's file [default: ledger.sqlite in the store's folder]
+    #[arg(long, env = "CURVEFLEET_LEDGER", value_name = "FILE")]
+    ledger: Option<std::path::PathBuf>,
+    /// Workers, one core each [default: the number of cores]
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// Try runs again that have failed or were cancelled
+    #[arg(long)]
+    retry: bool,
+}
+
+/// A coordinator and its workers in this process.
+struct Fleet {
+    coordinator: Running,
+    workers: JoinSet<Result<(), curvefleet_worker::Error>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Run {
+    /// Runs the study; the exit code is 0 if every run is done.
+    ///
+    /// # Errors
+    /// If the study, its data, the store or the ledger cannot be used.
+    pub async fn execute(self) -> Result<ExitCode, Failure> {
+        let workers = self.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        if workers == 0 {
+            return Err(Failure::user("--workers is 0; at least one is needed"));
+        }
+        let store = Store::open(&self.store, std::env::vars())?;
+        let loaded = self.source.load(Some(&store)).await?;
+        let mut fleet = Fleet::start(&self).await?;
+        let result = fleet.train(&store, loaded, workers, self.retry).await;
+        fleet.end().await;
+        result
+    }
+}
+
+impl Fleet {
+    async fn start(run: &Run) -> Result<Fleet, Failure> {
+        let options = curvefleet_coordinator::Options {
+            listen: "127.0.0.1:0".to_string(),
+            store: run.store.clone(),
+            ledger: run.ledger.clone(),
+            expire_leases_at_start: true,
+            ..curvefleet_coordinator::Options::default()
+        };
+        Ok(Fleet { coordinator: Coordinator::start(options).await?, workers: JoinSet::new(), stop: watch::channel(false).0 })
+    }
+
+    async fn train(&mut self, store: &Store, loaded: crate::study_source::Loaded, workers: usize, retry: bool) -> Result<ExitCode, Failure> {
+        let mut client = client::connect(&self.coordinator.url()).await?;
+        let study = loaded.study.name.clone();
+        let (mut status, reply) = submit(&mut client, store, loaded).await?;
+        if retry {
+            let retried = client.retry_study(RetryStudyRequest { name: study.clone() }).await?.into_inner();
+            status = retried.status.unwrap_or(status);
+        }
+        let open = status.runs.unwrap_or_default();
+        let open = open.pending + open.leased;
+        if open == 0 {
+            return self.nothing_to_do(&mut client, store, &status).await;
+        }
+        announce(&status, reply.reused, workers, store);
+        self.hire(workers)?;
+        let began = Instant::now();
+        let status = tokio::select! {
+            followed = follow(&mut client, &study) => followed?,
+            _ = tokio::signal::ctrl_c() => return self.interrupted(&mut client, &study).await,
+        };
+        println!("{} in {}", outcome(&status), duration(began.elapsed()));
+        show_failures(&mut client, &status).await?;
+        if exit_code(&status) != ExitCode::SUCCESS {
+            println!("  try them again with --retry");
+        }
+        show(&report(store, &study).await?);
+        Ok(exit_code(&status))
+    }
+
+    /// One worker for each core.
+    fn hire(&mut self, workers: usize) -> Result<(), Failure> {
+        let cache = Arc::new(DataCache::default());
+        for index in 0..workers {
+            let settings = curvefleet_worker::agent::Settings {
+                coordinator: self.coordinator.url(),
+                store: None,
+                name: format!("here-{}", index + 1),
+                slots: 1,
+                idle: None,
+                environment: std::env::vars().collect(),
+            };
+            let agent = Agent::new(settings, cache.clone())?;
+            self.workers.spawn(agent.work(self.stop.subscribe()));
+        }
+        Ok(())
+    }
+
+    async fn nothing_to_do(&mut self, client: &mut Client, store: &Store, status: &StudyStatus) -> Result<ExitCode, Failure> {
+        let runs = status.runs.unwrap_or_default();
+        if runs.done == runs.planned {
+            println!("all {} of study {} are done already", counted(runs.planned, "run"), status.name);
+        } else {
+            println!("{}; nothing is left to do", outcome(status));
+            show_failures(client, status).await?;
+            println!("  try them again with --retry");
+        }
+        match latest_report(store, &status.name).await? {
+            Some(location) => println!("report: {location}"),
+            None => {
+                client.write_manifest(curvefleet_proto::v1::WriteManifestRequest { study: status.name.clone() }).await?;
+                show(&report(store, &status.name).await?);
+            }
+        }
+        Ok(exit_code(status))
+    }
+
+    /// The first Ctrl-C stops politely, the second at once.
+    async fn interrupted(&mut self, client: &mut Client, study: &str) -> Result<ExitCode, Failure> {
+        eprintln!("stopping after the epochs at hand (Ctrl-C again to stop at once)");
+        tokio::spawn(async {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                std::process::exit(i32::from(INTERRUPTED));
+            }
+        });
+        self.dismiss().await;
+        let request = curvefleet_proto::v1::GetStudyRequest { name: study.to_string() };
+        let runs = client.get_study(request).await?.into_inner().status.and_then(|status| status.runs).unwrap_or_default();
+        println!("stopped: {} of {} done; the same command goes on from here", grouped(runs.done), counted(runs.planned, "run"));
+        Ok(ExitCode::from(INTERRUPTED))
+    }
+
+    /// Tells the workers to stop and waits for them.
+    async fn dismiss(&mut self) {
+        self.stop.send_replace(true);
+        while let Some(ended) = self.workers.join_next().await {
+            match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "a worker ended with an error"),
+                Err(error) => tracing::error!(%error, "a worker panicked"),
+            }
+        }
+    }
+
+    async fn end(mut self) {
+        self.dismiss().await;
+        self.coordinator.shutdown().await;
+    }
+}
+
+fn announce(status: &StudyStatus, reused: u64, workers: usize, store: &Store) {
+    let runs = status.runs.unwrap_or_default();
+    let done = if runs.done > 0 { format!(", {} done already", grouped(runs.done)) } else { String::new() };
+    let elsewhere = if reused > 0 { format!(" ({} of them in other studies)", grouped(reused)) } else { String::new() };
+    println!("study {}: {}{done}{elsewhere}, {} on this machine", status.name, counted(runs.planned, "run"), counted(workers as u64, "worker"));
+    println!("folder: {}", store.locate(&study_folder(&status.name)));
+}
+
+async fn report(store: &Store, study: &str) -> Result<ReportSummary, Failure> {
+    // The clock names the report and decides nothing else.
+    #[allow(clippy::disallowed_methods)]
+    let time = folder_name(SystemTime::now());
+    Ok(write_report(store, study, ReportOptions { time }).await?)
+}
+
+fn show(summary: &ReportSummary) {
+    println!("\n{}", summary.to_text());
+}
+
+/// Where the newest report of a study lies.
+async fn latest_report(store: &Store, study: &str) -> Result<Option<String>, Failure> {
+    let folder = Path::from(format!("{}/reports", study_folder(study)));
+    let found: Result<Vec<_>, _> = store.objects().list(Some(&folder)).map_ok(|object| object.location.to_string()).try_collect().await;
+    let found = found.map_err(|error| Failure::other(format!("the store {} cannot be listed: {error}", store.url())))?;
+    Ok(found.into_iter().filter(|key| key.ends_with("/index.html")).max().map(|key| store.locate(&key)))
+}

@@ -1,0 +1,67 @@
+//! `curvefleet submit`: a study and its data sets to a coordinator.
+
+use clap::Args;
+use curvefleet_proto::store::Store;
+use curvefleet_proto::v1::{GetInfoRequest, StudyStatus, SubmitStudyRequest, SubmitStudyResponse};
+
+use super::print_json;
+use crate::client::{Client, Coordinator};
+use crate::failure::Failure;
+use crate::listing::{counted, grouped};
+use crate::study_source::{Loaded, StudySource};
+
+/// Hand a study to a coordinator.
+#[derive(Debug, Args)]
+pub struct Submit {
+    #[command(flatten)]
+    source: StudySource,
+    #[command(flatten)]
+    coordinator: Coordinator,
+    /// The store, where this machine reaches it under another name than the coordinator says
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// Print the answer for programs
+    #[arg(long)]
+    json: bool,
+}
+
+impl Submit {
+    /// Submits.
+    ///
+    /// # Errors
+    /// If the study or its data are wrong, or the coordinator or the store refuses them.
+    pub async fn execute(self) -> Result<(), Failure> {
+        let mut client = self.coordinator.connect().await?;
+        let info = client.get_info(GetInfoRequest {}).await?.into_inner();
+        let store = Store::open(self.store.as_deref().unwrap_or(&info.store_url), std::env::vars())?;
+        let loaded = self.source.load(Some(&store)).await?;
+        let name = loaded.study.name.clone();
+        let (status, reply) = submit(&mut client, &store, loaded).await?;
+        let runs = status.runs.unwrap_or_default();
+        if self.json {
+            print_json(&serde_json::json!({
+                "study": name, "existed": reply.existed, "planned": runs.planned, "done": runs.done, "reused": reply.reused,
+            }));
+            return Ok(());
+        }
+        let what = if reply.existed { "was there already" } else { "is submitted" };
+        println!("study {name} {what}: {}, {} done", counted(runs.planned, "run"), grouped(runs.done));
+        if reply.reused > 0 {
+            println!("{} of them were done already in other studies", grouped(reply.reused));
+        }
+        println!("follow it with: curvefleet watch {name}");
+        Ok(())
+    }
+}
+
+/// Uploads a study's data sets and submits it.
+///
+/// # Errors
+/// If the store or the coordinator refuses them.
+pub async fn submit(client: &mut Client, store: &Store, mut loaded: Loaded) -> Result<(StudyStatus, SubmitStudyResponse), Failure> {
+    loaded.upload(store).await?;
+    let study_toml = loaded.study.to_toml().map_err(|error| Failure::user(format!("the study cannot be written as TOML: {error}")))?;
+    let reply = client.submit_study(SubmitStudyRequest { study_toml }).await?.into_inner();
+    let status = reply.status.clone().ok_or_else(|| Failure::other("the coordinator answered without a status"))?;
+    Ok((status, reply))
+}

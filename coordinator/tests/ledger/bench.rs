@@ -1,0 +1,174 @@
+//! A ledger on a bench: short ways to ask it, a clock to turn, and a switch to restart it.
+
+use std::sync::Arc;
+
+use curvefleet_coordinator::ledger::commit::Commit;
+use curvefleet_coordinator::ledger::fail::Fail;
+use curvefleet_coordinator::ledger::heartbeat::{Heard, Heartbeat, Held};
+use curvefleet_coordinator::ledger::lease::{Given, Lease};
+use curvefleet_coordinator::ledger::register::Register;
+use curvefleet_coordinator::ledger::runs::{ListRuns, Run};
+use curvefleet_coordinator::ledger::sqlite::SqliteLedger;
+use curvefleet_coordinator::ledger::state::FailureKind;
+use curvefleet_coordinator::ledger::study::{Status, StudyStatus};
+use curvefleet_coordinator::ledger::submit::{Submit, Submitted};
+use curvefleet_coordinator::ledger::{Error, Ledger, Operation, Settings};
+use curvefleet_proto::artifact::{part_key, sha256_hex};
+use curvefleet_proto::plan::ShardSpec;
+use curvefleet_proto::study::file::parse;
+
+/// The settings that the cases count with.
+pub const SETTINGS: Settings = Settings { lease_ms: 60_000, max_attempts: 3 };
+
+/// A database that can be opened again and again.
+pub trait Database {
+    /// Opens it; everything opened before has been dropped.
+    fn open(&self) -> Box<dyn Ledger>;
+}
+
+/// SQLite in a temporary folder.
+pub struct Sqlite(tempfile::TempDir);
+
+impl Sqlite {
+    pub fn new() -> Sqlite {
+        Sqlite(tempfile::tempdir().unwrap())
+    }
+}
+
+impl Database for Sqlite {
+    fn open(&self) -> Box<dyn Ledger> {
+        Box::new(SqliteLedger::open(&self.0.path().join("ledger.sqlite"), SETTINGS).unwrap())
+    }
+}
+
+pub struct Bench {
+    database: Box<dyn Database>,
+    ledger: Option<Box<dyn Ledger>>,
+    pub now_ms: u64,
+}
+
+/// A study of three classes: three pairs with true labels, `seeds` runs each in shards of `shard_size`.
+pub fn study(name: &str, seeds: &str, shard_size: u32) -> Submit {
+    let text = format!(
+        "name = \"{name}\"\nseeds = {seeds}\nshard_size = {shard_size}\n[[data]]\nname = \"joints\"\n\
+         format = \"generated\"\nsha256 = \"{}\"\nsteps_min = 20\nsteps_max = 30\nfeature_names = [\"x\", \"y\"]\n\
+         classes = [{{ name = \"up\", count = 40 }}, {{ name = \"down\", count = 40 }}, {{ name = \"wave\", count = 40 }}]\n\
+         [[conditions]]\nlabels = [\"true\"]\n",
+        "ab".repeat(32)
+    );
+    let study = parse(&text).and_then(|parsed| parsed.resolve_stored()).unwrap();
+    let toml = study.to_toml().unwrap();
+    Submit { hash: sha256_hex(toml.as_bytes()), toml, study: Arc::new(study), who: "test".to_string() }
+}
+
+/// The ids of a shard's runs, in its order.
+pub fn runs_of(given: &Given) -> Vec<String> {
+    let spec: ShardSpec = serde_json::from_str(&given.spec_json).unwrap();
+    spec.runs().map(|run| run.id.to_string()).collect()
+}
+
+/// The commit of some runs of a lease as its `n`-th part.
+pub fn commit_of(worker: &str, given: &Given, n: u32, runs: &[String]) -> Commit {
+    let part = part_key(&given.study, &given.shard, given.fence, n);
+    Commit {
+        worker: worker.to_string(),
+        shard: given.shard.clone(),
+        fence: given.fence,
+        sha256: sha256_hex(part.as_bytes()),
+        part,
+        size_bytes: 100,
+        runs: runs.iter().map(|run| (run.clone(), "a log".to_string())).collect(),
+    }
+}
+
+impl Bench {
+    pub fn new(database: Box<dyn Database>) -> Bench {
+        let ledger = Some(database.open());
+        Bench { database, ledger, now_ms: 1_000_000 }
+    }
+
+    pub fn restart(&mut self) {
+        self.ledger = None;
+        self.ledger = Some(self.database.open());
+    }
+
+    pub fn ledger(&mut self) -> &mut dyn Ledger {
+        self.ledger.as_deref_mut().unwrap()
+    }
+
+    pub fn ask<O: Operation>(&mut self, operation: O) -> Result<O::Answer, Error> {
+        let now_ms = self.now_ms;
+        let mut replies = self.ledger().transact(now_ms, vec![operation.into()]);
+        assert_eq!(replies.len(), 1);
+        replies.remove(0).map(|reply| O::answer(reply).unwrap())
+    }
+
+    /// Submits a study of 3 × 2 runs in shards of 2: one shard per pair.
+    pub fn submit_small(&mut self, name: &str) -> Submitted {
+        self.ask(study(name, "2", 2)).unwrap()
+    }
+
+    pub fn register(&mut self, worker: &str) {
+        let (worker, backend, version) = (worker.to_string(), "flex".to_string(), "1".to_string());
+        self.ask(Register { worker, slots: 1, backend, version }).unwrap();
+    }
+
+    /// Registers the worker and leases for it.
+    pub fn lease(&mut self, worker: &str, shards: u32) -> Vec<Given> {
+        self.register(worker);
+        self.ask(Lease { worker: worker.to_string(), shards }).unwrap().leases
+    }
+
+    pub fn lease_one(&mut self, worker: &str) -> Given {
+        let mut leases = self.lease(worker, 1);
+        assert_eq!(leases.len(), 1, "one shard was waiting");
+        leases.remove(0)
+    }
+
+    pub fn beat(&mut self, worker: &str, given: &[&Given]) -> Heard {
+        let held = given.iter().map(|given| Held { shard: given.shard.clone(), fence: given.fence }).collect();
+        self.ask(Heartbeat { worker: worker.to_string(), held }).unwrap()
+    }
+
+    /// Whether the worker still holds the lease.
+    pub fn holds(&mut self, worker: &str, given: &Given) -> bool {
+        self.beat(worker, &[given]).studies[0].is_some()
+    }
+
+    pub fn fail(&mut self, worker: &str, given: &Given, run: &str, kind: FailureKind) -> bool {
+        self.ask(Fail {
+            worker: worker.to_string(),
+            shard: given.shard.clone(),
+            fence: given.fence,
+            run: run.to_string(),
+            kind,
+            error: "it broke".to_string(),
+            log: "the last lines".to_string(),
+        })
+        .unwrap()
+    }
+
+    /// Leases everything and commits it all. Some commits come too late: another study's commit in the same round has
+    /// made all runs of a shard done and closed it.
+    pub fn finish_all(&mut self, worker: &str) {
+        loop {
+            let leases = self.lease(worker, 64);
+            if leases.is_empty() {
+                return;
+            }
+            for given in leases {
+                let runs = runs_of(&given);
+                let open: Vec<String> = given.runs.iter().map(|index| runs[*index as usize].clone()).collect();
+                self.ask(commit_of(worker, &given, 0, &open)).unwrap();
+            }
+        }
+    }
+
+    pub fn status(&mut self, study: &str) -> Status {
+        self.ask(StudyStatus { name: study.to_string() }).unwrap()
+    }
+
+    pub fn runs(&mut self, study: &str) -> Vec<Run> {
+        self.ask(ListRuns { study: study.to_string(), state: None, after: None, limit: 5_000 }).unwrap().runs
+    }
+}

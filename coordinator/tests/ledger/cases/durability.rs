@@ -1,0 +1,99 @@
+//! What survives restarts and refusals, and what manifests and pages show.
+
+use curvefleet_coordinator::ledger::heartbeat::Heartbeat;
+use curvefleet_coordinator::ledger::lease::Lease;
+use curvefleet_coordinator::ledger::manifest::{ReadPage, Stale, StaleManifests, Written};
+use curvefleet_coordinator::ledger::runs::ListRuns;
+use curvefleet_coordinator::ledger::state::{FailureKind, RunState};
+use curvefleet_coordinator::ledger::study::ListStudies;
+use curvefleet_coordinator::ledger::workers::ListWorkers;
+use curvefleet_coordinator::ledger::{Error, Reply};
+
+use crate::bench::{Bench, commit_of, runs_of, study};
+
+pub fn a_restart_keeps_everything(bench: &mut Bench) {
+    bench.submit_small("one");
+    bench.submit_small("two");
+    let leases = bench.lease("w", 2);
+    assert!(bench.ask(commit_of("w", &leases[0], 0, &runs_of(&leases[0])[..1])).unwrap());
+    bench.fail("w", &leases[1], &runs_of(&leases[1])[0], FailureKind::Run);
+    let told = |bench: &mut Bench| {
+        (bench.ask(ListStudies).unwrap(), bench.ask(ListWorkers).unwrap(), bench.runs("one"), bench.runs("two"))
+    };
+    let before = told(bench);
+    bench.restart();
+    assert_eq!(told(bench), before);
+    assert!(bench.holds("w", &leases[0]), "a worker goes on with its lease");
+    assert!(bench.ask(commit_of("w", &leases[0], 1, &runs_of(&leases[0])[1..])).unwrap());
+}
+
+pub fn a_refused_request_leaves_its_neighbours_alone(bench: &mut Bench) {
+    bench.register("w");
+    bench.submit_small("one");
+    let now_ms = bench.now_ms;
+    let worker = || "w".to_string();
+    let replies = bench.ledger().transact(
+        now_ms,
+        vec![
+            study("two", "[5]", 1).into(),
+            study("one", "9", 1).into(),
+            Lease { worker: "stranger".to_string(), shards: 1 }.into(),
+            Lease { worker: worker(), shards: 1 }.into(),
+            Heartbeat { worker: worker(), held: vec![] }.into(),
+        ],
+    );
+    assert!(matches!(replies[0], Ok(Reply::Submit(_))));
+    assert!(matches!(replies[1], Err(Error::OtherStudy(_))));
+    assert!(matches!(replies[2], Err(Error::NoWorker(_))));
+    assert!(matches!(&replies[3], Ok(Reply::Lease(leased)) if leased.leases.len() == 1));
+    assert!(matches!(replies[4], Ok(Reply::Heartbeat(_))));
+    bench.restart();
+    assert_eq!(bench.status("two").planned, 3);
+    assert_eq!((bench.status("one").planned, bench.status("one").leased), (6, 2));
+}
+
+pub fn the_manifest_is_stale_until_it_is_written(bench: &mut Bench) {
+    bench.submit_small("one");
+    assert_eq!(bench.ask(StaleManifests).unwrap(), []);
+    let leases = bench.lease("w", 3);
+    assert!(bench.ask(commit_of("w", &leases[1], 0, &runs_of(&leases[1]))).unwrap());
+    let stale = Stale { study: "one".to_string(), ended: false, runs: 2 };
+    assert_eq!(bench.ask(StaleManifests).unwrap(), [stale]);
+    let read = ReadPage { study: "one".to_string(), after: None, limit: 100 };
+    let page = bench.ask(read.clone()).unwrap();
+    assert_eq!((page.entries.len(), page.next), (2, None));
+    let entry = &page.entries[0];
+    assert_eq!((entry.run.clone(), entry.state.as_str()), (runs_of(&leases[1])[0].clone(), "done"));
+    assert_eq!((entry.fence, entry.size_bytes, entry.committed_ms), (Some(1), Some(100), Some(bench.now_ms)));
+    // A commit between reading and writing: what was written is noted, and the manifest is still stale.
+    assert!(bench.ask(commit_of("w", &leases[0], 0, &runs_of(&leases[0]))).unwrap());
+    bench.ask(Written { study: "one".to_string(), changes: page.changes, runs: 2 }).unwrap();
+    assert_eq!((bench.status("one").manifest_runs, bench.status("one").manifest_current), (2, false));
+    let page = bench.ask(read).unwrap();
+    bench.ask(Written { study: "one".to_string(), changes: page.changes, runs: 4 }).unwrap();
+    assert!(bench.status("one").manifest_current);
+    assert_eq!(bench.ask(StaleManifests).unwrap(), []);
+}
+
+pub fn pages_list_every_run_once(bench: &mut Bench) {
+    bench.ask(study("one", "5", 2)).unwrap();
+    let given = bench.lease("w", 9);
+    let some = runs_of(&given[4]);
+    assert!(bench.ask(commit_of("w", &given[4], 0, &some)).unwrap());
+    let all: Vec<String> = bench.runs("one").into_iter().map(|run| run.run).collect();
+    for limit in [1, 2, 4, 15, 16] {
+        let (mut listed, mut after) = (Vec::new(), None);
+        loop {
+            let page = bench.ask(ListRuns { study: "one".to_string(), state: None, after, limit }).unwrap();
+            listed.extend(page.runs.into_iter().map(|run| run.run));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(listed, all, "pages of {limit}");
+    }
+    let state = Some(RunState::Done);
+    let done = bench.ask(ListRuns { study: "one".to_string(), state, after: None, limit: 100 }).unwrap().runs;
+    assert_eq!(done.into_iter().map(|run| run.run).collect::<Vec<_>>(), some);
+}

@@ -1,0 +1,118 @@
+//! Failing runs, machines and studies.
+
+use curvefleet_coordinator::ledger::Error;
+use curvefleet_coordinator::ledger::backoff::{FIRST_MS, LONGEST_MS};
+use curvefleet_coordinator::ledger::logs::Logs;
+use curvefleet_coordinator::ledger::retry::Retry;
+use curvefleet_coordinator::ledger::state::{FailureKind, RunState, StudyState};
+
+use crate::bench::{Bench, SETTINGS, commit_of, runs_of, study};
+
+/// One shard of two runs; the first always fails. Its worker goes on with the second; then the shard waits and comes
+/// back with the first alone, until it is set aside and the study ends.
+pub fn a_failing_run_is_retried_after_the_others_and_set_aside_at_the_last_attempt(bench: &mut Bench) {
+    bench.submit_small("one");
+    let mut leases = bench.lease("w", 3);
+    let given = leases.remove(0);
+    for given in leases {
+        assert!(bench.ask(commit_of("w", &given, 0, &runs_of(&given))).unwrap());
+    }
+    let runs = runs_of(&given);
+    assert!(bench.fail("w", &given, &runs[0], FailureKind::Run));
+    assert!(bench.holds("w", &given), "the other run is not tried yet");
+    assert!(bench.ask(commit_of("w", &given, 0, &runs[1..])).unwrap());
+    assert!(!bench.holds("w", &given));
+    assert!(bench.lease("w", 9).is_empty(), "the shard waits");
+    let mut wait_ms = FIRST_MS;
+    for attempt in 2..=SETTINGS.max_attempts {
+        bench.now_ms += wait_ms;
+        let again = bench.lease_one("w");
+        assert_eq!((&again.runs[..], again.fence), (&[0][..], u64::from(attempt)));
+        assert!(bench.fail("w", &again, &runs[0], FailureKind::Run));
+        assert_eq!(bench.runs("one")[0].attempts, attempt);
+        wait_ms = (2 * wait_ms).min(LONGEST_MS);
+    }
+    let run = bench.runs("one").remove(0);
+    assert_eq!((run.state, run.error.as_str(), run.worker.as_str()), (RunState::Failed, "it broke", "w"));
+    let status = bench.status("one");
+    assert_eq!((status.state, status.done, status.failed), (StudyState::Finished, 5, 1));
+    let retried = bench.ask(Retry { study: "one".to_string(), who: String::new() }).unwrap();
+    assert_eq!((retried.requeued, retried.status.state), (1, StudyState::Active));
+    assert_eq!(bench.runs("one")[0].attempts, 0);
+    bench.finish_all("w");
+    assert_eq!(bench.status("one").done, 6);
+    assert_eq!(bench.runs("one")[0].error, "", "a run that is done has no error");
+}
+
+pub fn a_failure_told_twice_counts_once(bench: &mut Bench) {
+    bench.submit_small("one");
+    let given = bench.lease_one("w");
+    let runs = runs_of(&given);
+    assert!(bench.fail("w", &given, &runs[0], FailureKind::Run));
+    assert!(bench.fail("w", &given, &runs[0], FailureKind::Run));
+    assert_eq!(bench.runs("one")[0].attempts, 1);
+    assert_eq!(bench.ask(Logs { run: runs[0].clone() }).unwrap().attempts.len(), 1);
+}
+
+pub fn an_infrastructure_failure_is_not_held_against_the_run(bench: &mut Bench) {
+    bench.ask(study("one", "[1]", 1)).unwrap();
+    let others = bench.lease("v", 3);
+    for given in &others[1..] {
+        assert!(bench.ask(commit_of("v", given, 0, &runs_of(given))).unwrap());
+    }
+    let (mut given, mut wait_ms) = (others[0].clone(), FIRST_MS);
+    let mut worker = "v";
+    for setback in 1..=2 * u64::from(SETTINGS.max_attempts) {
+        let run = runs_of(&given).remove(0);
+        assert!(bench.fail(worker, &given, &run, FailureKind::Infrastructure));
+        assert!(!bench.fail(worker, &given, &run, FailureKind::Infrastructure), "the lease is over");
+        let listed = bench.runs("one").remove(0);
+        assert_eq!((listed.attempts, listed.state, listed.error.as_str()), (0, RunState::Pending, "it broke"));
+        bench.now_ms += wait_ms - 1;
+        assert!(bench.lease("w", 1).is_empty());
+        bench.now_ms += 1;
+        (given, worker) = (bench.lease_one("w"), "w");
+        assert_eq!(given.fence, setback + 1);
+        wait_ms = (2 * wait_ms).min(LONGEST_MS);
+    }
+}
+
+pub fn a_study_failure_stops_the_study(bench: &mut Bench) {
+    bench.submit_small("one");
+    bench.ask(study("two", "[9]", 1)).unwrap();
+    let leases = bench.lease("w", 2);
+    let runs = runs_of(&leases[0]);
+    assert!(bench.ask(commit_of("w", &leases[0], 0, &runs[..1])).unwrap());
+    assert!(bench.fail("w", &leases[0], &runs[1], FailureKind::Study));
+    let status = bench.status("one");
+    assert_eq!((status.state, status.stop_reason.as_str()), (StudyState::Stopped, "it broke"));
+    assert_eq!((status.done, status.cancelled, status.open()), (1, 5, 0));
+    assert!(leases.iter().all(|given| !bench.holds("w", given)));
+    assert!(bench.lease("w", 9).iter().all(|given| given.study == "two"));
+    let retried = bench.ask(Retry { study: "one".to_string(), who: String::new() }).unwrap();
+    assert_eq!((retried.requeued, retried.status.stop_reason.as_str()), (5, ""));
+}
+
+pub fn attempts_are_kept_for_a_person_to_read(bench: &mut Bench) {
+    bench.submit_small("one");
+    let given = bench.lease_one("w");
+    let runs = runs_of(&given);
+    bench.fail("w", &given, &runs[0], FailureKind::Run);
+    assert!(bench.ask(commit_of("w", &given, 0, &runs[1..])).unwrap());
+    bench.now_ms += SETTINGS.lease_ms;
+    let again = bench.lease_one("v");
+    bench.now_ms += SETTINGS.lease_ms;
+    let third = bench.lease_one("v");
+    assert!(third.fence > again.fence);
+    assert!(bench.ask(commit_of("v", &third, 0, &runs[..1])).unwrap());
+    let attempts = bench.ask(Logs { run: runs[0][..20].to_string() }).unwrap();
+    assert_eq!((&attempts.run, attempts.left_out), (&runs[0], 0));
+    let told: Vec<_> =
+        attempts.attempts.iter().map(|attempt| (attempt.outcome.as_str(), attempt.worker.as_str())).collect();
+    assert_eq!(told, [("run", "w"), ("infrastructure", "v"), ("done", "v")]);
+    assert_eq!(attempts.attempts[0].log, "the last lines");
+    let second = bench.ask(Logs { run: runs[1].clone() }).unwrap().attempts;
+    assert_eq!(second.len(), 1, "the lease that expired later is no attempt at a run that was done");
+    assert!(matches!(bench.ask(Logs { run: String::new() }), Err(Error::AmbiguousRun(_))));
+    assert!(matches!(bench.ask(Logs { run: "0".repeat(32) }), Err(Error::NoRun(_))));
+}

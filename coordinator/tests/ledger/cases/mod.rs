@@ -1,0 +1,7 @@
+//! The conformance cases, by subject.
+
+pub mod commits;
+pub mod durability;
+pub mod failures;
+pub mod leases;
+pub mod studies;

@@ -1,0 +1,72 @@
+//! What a ledger does. The cases are written once, over the `Ledger` trait and a way to open one; each database runs
+//! all of them.
+#![allow(clippy::unwrap_used)]
+
+mod bench;
+mod cases;
+mod opening;
+mod random;
+
+use bench::Sqlite;
+
+/// Runs the cases named, one test each, on a database.
+macro_rules! conformance {
+    ($database:ident: $open:expr; $($module:ident::{$($case:ident),* $(,)?},)*) => {
+        mod $database {
+            $(mod $module {
+                $(#[test]
+                fn $case() {
+                    $crate::cases::$module::$case(&mut $crate::bench::Bench::new(Box::new($open)));
+                })*
+            })*
+        }
+    };
+}
+
+conformance! { sqlite: crate::Sqlite::new();
+    studies::{
+        a_submitted_study_is_planned_into_shards_and_runs,
+        the_same_study_twice_is_the_same_study,
+        another_study_of_the_same_name_is_refused,
+        a_study_that_is_not_there_is_refused_by_name,
+        cancelling_keeps_what_is_done_and_revokes_leases,
+        retrying_requeues_what_failed_or_was_cancelled,
+        a_cancelled_study_retried_adopts_what_was_done_elsewhere_meanwhile,
+    },
+    leases::{
+        leases_follow_submission_and_plan,
+        only_registered_workers_are_given_work,
+        a_held_shard_is_not_given_twice,
+        heartbeats_keep_a_lease_beyond_its_first_deadline,
+        leases_that_a_heartbeat_does_not_name_expire,
+        an_expired_shard_is_given_on_with_a_higher_fence,
+        released_shards_are_given_at_once,
+        all_leases_can_be_ended_at_start,
+        listing_workers_says_who_is_alive_and_holds_what,
+    },
+    commits::{
+        committed_runs_are_done_and_the_last_one_ends_the_study,
+        a_stale_fence_changes_nothing,
+        a_commit_repeated_is_the_same_commit,
+        a_part_is_never_committed_with_other_bytes_or_runs,
+        runs_and_parts_of_others_are_refused,
+        what_is_done_of_a_shard_stays_done_when_it_goes_to_someone_else,
+        a_late_worker_that_was_not_replaced_may_commit,
+        a_run_done_in_one_study_is_done_in_all,
+        a_run_of_a_leased_shard_done_elsewhere_is_done_once,
+        a_new_study_reuses_what_is_done,
+    },
+    failures::{
+        a_failing_run_is_retried_after_the_others_and_set_aside_at_the_last_attempt,
+        a_failure_told_twice_counts_once,
+        an_infrastructure_failure_is_not_held_against_the_run,
+        a_study_failure_stops_the_study,
+        attempts_are_kept_for_a_person_to_read,
+    },
+    durability::{
+        a_restart_keeps_everything,
+        a_refused_request_leaves_its_neighbours_alone,
+        the_manifest_is_stale_until_it_is_written,
+        pages_list_every_run_once,
+    },
+}

@@ -1,0 +1,270 @@
+//! Random histories: whatever is asked in whatever order, some things always hold.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use curvefleet_coordinator::ledger::cancel::Cancel;
+use curvefleet_coordinator::ledger::expire::Expire;
+use curvefleet_coordinator::ledger::heartbeat::Held;
+use curvefleet_coordinator::ledger::lease::Given;
+use curvefleet_coordinator::ledger::release::Release;
+use curvefleet_coordinator::ledger::retry::Retry;
+use curvefleet_coordinator::ledger::runs::Run;
+use curvefleet_coordinator::ledger::state::{FailureKind, RunState, StudyState};
+use proptest::prelude::*;
+
+use crate::bench::{Bench, SETTINGS, Sqlite, commit_of, runs_of, study};
+
+/// Studies that share runs: seeds 0 and 1 are in all three.
+const STUDIES: [(&str, &str, u32); 3] = [("one", "2", 2), ("two", "3", 3), ("three", "[1, 0, 5]", 2)];
+const WORKERS: [&str; 3] = ["u", "v", "w"];
+
+/// One step. Indices are taken modulo what there is.
+#[derive(Debug, Clone)]
+enum Step {
+    Submit(usize),
+    Lease { worker: usize, shards: u32 },
+    Beat { lease: usize },
+    Commit { lease: usize, runs: u8 },
+    CommitAgain { commit: usize },
+    Fail { lease: usize, run: usize, kind: FailureKind },
+    Release { lease: usize },
+    Cancel(usize),
+    Retry(usize),
+    Expire,
+    Wait { ms: u64 },
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let kind = prop_oneof![
+        4 => Just(FailureKind::Run),
+        2 => Just(FailureKind::Infrastructure),
+        1 => Just(FailureKind::Study)
+    ];
+    prop_oneof![
+        2 => (0..STUDIES.len()).prop_map(Step::Submit),
+        6 => (0..WORKERS.len(), 1_u32..4).prop_map(|(worker, shards)| Step::Lease { worker, shards }),
+        2 => any::<usize>().prop_map(|lease| Step::Beat { lease }),
+        8 => (any::<usize>(), 1_u8..8).prop_map(|(lease, runs)| Step::Commit { lease, runs }),
+        1 => any::<usize>().prop_map(|commit| Step::CommitAgain { commit }),
+        4 => (any::<usize>(), 0_usize..3, kind).prop_map(|(lease, run, kind)| Step::Fail { lease, run, kind }),
+        1 => any::<usize>().prop_map(|lease| Step::Release { lease }),
+        1 => (0..STUDIES.len()).prop_map(Step::Cancel),
+        2 => (0..STUDIES.len()).prop_map(Step::Retry),
+        1 => Just(Step::Expire),
+        3 => (0_u64..2 * SETTINGS.lease_ms).prop_map(|ms| Step::Wait { ms }),
+        1 => Just(Step::Restart),
+    ]
+}
+
+/// What is known from outside.
+#[derive(Default)]
+struct Known {
+    submitted: HashSet<&'static str>,
+    /// Every lease ever given, and to whom.
+    leases: Vec<(&'static str, Given)>,
+    /// Leases that nothing has ended yet, by shard: (worker, fence, deadline).
+    live: HashMap<String, (&'static str, u64, u64)>,
+    fences: HashMap<String, u64>,
+    /// Accepted commits, to be repeated.
+    commits: Vec<curvefleet_coordinator::ledger::commit::Commit>,
+    parts: HashSet<String>,
+    /// Parts of the runs that are done, by study and run.
+    done: BTreeMap<(String, String), String>,
+}
+
+impl Known {
+    fn live(&self, worker: &str, given: &Given, now_ms: u64) -> bool {
+        let live = self.live.get(&given.shard);
+        live.is_some_and(|(holder, fence, deadline_ms)| {
+            *holder == worker && *fence == given.fence && *deadline_ms > now_ms
+        })
+    }
+}
+
+fn listings(bench: &mut Bench, known: &Known) -> Vec<Vec<Run>> {
+    let studies = STUDIES.iter().filter(|(name, ..)| known.submitted.contains(name));
+    studies.map(|(name, ..)| bench.runs(name)).collect()
+}
+
+fn take(bench: &mut Bench, known: &mut Known, step: &Step) {
+    match step {
+        Step::Submit(index) => {
+            let (name, seeds, shard_size) = STUDIES[*index];
+            let submitted = bench.ask(study(name, seeds, shard_size)).unwrap();
+            assert_eq!(submitted.existed, !known.submitted.insert(name));
+        }
+        Step::Lease { worker, shards } => lease(bench, known, WORKERS[*worker], *shards),
+        Step::Beat { lease } => with_lease(known, *lease, |known, worker, given| {
+            let was_live = known.live(worker, given, bench.now_ms);
+            let held = bench.holds(worker, given);
+            assert!(held || !was_live, "a live lease is renewed");
+            if held {
+                let deadline_ms = bench.now_ms + SETTINGS.lease_ms;
+                known.live.insert(given.shard.clone(), (worker, given.fence, deadline_ms));
+            }
+        }),
+        Step::Commit { lease, runs } => with_lease(known, *lease, |known, worker, given| {
+            commit(bench, known, worker, given, *runs);
+        }),
+        Step::CommitAgain { commit } => {
+            if let Some(again) = pick(&known.commits, *commit).cloned() {
+                let before = listings(bench, known);
+                assert!(bench.ask(again).unwrap(), "an accepted commit is accepted for good");
+                assert_eq!(listings(bench, known), before);
+            }
+        }
+        Step::Fail { lease, run, kind } => with_lease(known, *lease, |known, worker, given| {
+            let was_live = known.live(worker, given, bench.now_ms);
+            let runs = runs_of(given);
+            let before = listings(bench, known);
+            let accepted = bench.fail(worker, given, &runs[run % runs.len()], *kind);
+            assert!(accepted || !was_live);
+            if accepted {
+                forget(known, given, *kind == FailureKind::Study);
+            } else {
+                assert_eq!(listings(bench, known), before, "a stale failure changes nothing");
+            }
+        }),
+        Step::Release { lease } => with_lease(known, *lease, |known, worker, given| {
+            let held = vec![Held { shard: given.shard.clone(), fence: given.fence }];
+            if bench.ask(Release { worker: worker.to_string(), held }).unwrap() == 1 {
+                forget(known, given, false);
+            }
+        }),
+        Step::Cancel(index) => {
+            let name = STUDIES[*index].0;
+            let cancel = Cancel { study: name.to_string(), who: String::new() };
+            assert_eq!(bench.ask(cancel).is_ok(), known.submitted.contains(name));
+            known.live.clear();
+        }
+        Step::Retry(index) => {
+            let name = STUDIES[*index].0;
+            let retry = Retry { study: name.to_string(), who: String::new() };
+            assert_eq!(bench.ask(retry).is_ok(), known.submitted.contains(name));
+        }
+        Step::Expire => drop(bench.ask(Expire { all: false }).unwrap()),
+        Step::Wait { ms } => bench.now_ms += ms,
+        Step::Restart => bench.restart(),
+    }
+}
+
+fn pick<T>(all: &[T], index: usize) -> Option<&T> {
+    all.get(index.checked_rem(all.len())?)
+}
+
+fn with_lease(known: &mut Known, index: usize, then: impl FnOnce(&mut Known, &'static str, &Given)) {
+    if let Some((worker, given)) = pick(&known.leases, index).cloned() {
+        then(known, worker, &given);
+    }
+}
+
+/// The lease may have ended; after a study's end, so may all.
+fn forget(known: &mut Known, given: &Given, all: bool) {
+    known.live.remove(&given.shard);
+    if all {
+        known.live.clear();
+    }
+}
+
+fn lease(bench: &mut Bench, known: &mut Known, worker: &'static str, shards: u32) {
+    for given in bench.lease(worker, shards) {
+        if let Some((_, _, deadline_ms)) = known.live.get(&given.shard) {
+            assert!(*deadline_ms <= bench.now_ms, "two live leases on the shard {}", given.shard);
+        }
+        let last = known.fences.insert(given.shard.clone(), given.fence);
+        assert!(last.is_none_or(|last| given.fence > last), "the fence of {} grows", given.shard);
+        assert!(!given.runs.is_empty(), "a lease has something to train");
+        let deadline_ms = bench.now_ms + SETTINGS.lease_ms;
+        known.live.insert(given.shard.clone(), (worker, given.fence, deadline_ms));
+        known.leases.push((worker, given));
+    }
+}
+
+fn commit(bench: &mut Bench, known: &mut Known, worker: &'static str, given: &Given, chosen: u8) {
+    let all = runs_of(given);
+    let runs: Vec<String> =
+        all.into_iter().enumerate().filter(|(index, _)| chosen >> index & 1 == 1).map(|(_, run)| run).collect();
+    if runs.is_empty() {
+        return;
+    }
+    let was_live = known.live(worker, given, bench.now_ms);
+    let before = listings(bench, known);
+    let mut commit = commit_of(worker, given, 0, &runs);
+    for n in 1.. {
+        if known.parts.contains(&commit.part) {
+            commit = commit_of(worker, given, n, &runs);
+        } else {
+            break;
+        }
+    }
+    let accepted = bench.ask(commit.clone()).unwrap();
+    assert!(accepted || !was_live, "a live lease may commit");
+    let after = listings(bench, known);
+    if accepted {
+        // The commit may have closed shards of any study that waited for its runs.
+        known.live.clear();
+        known.parts.insert(commit.part.clone());
+        let index = STUDIES.iter().filter(|(name, ..)| known.submitted.contains(name));
+        let at = index.map(|(name, ..)| *name).position(|name| name == given.study).unwrap();
+        let done = after[at].iter().filter(|run| runs.contains(&run.run));
+        assert!(done.clone().count() == runs.len() && done.clone().all(|run| run.state == RunState::Done));
+        known.commits.push(commit);
+    } else {
+        assert_eq!(after, before, "a stale commit changes nothing");
+    }
+}
+
+fn check(bench: &mut Bench, known: &mut Known) {
+    for (name, ..) in STUDIES.iter().filter(|(name, ..)| known.submitted.clone().contains(name)) {
+        let (runs, status) = (bench.runs(name), bench.status(name));
+        let count = |state| runs.iter().filter(|run| run.state == state).count() as u64;
+        assert_eq!(status.planned, runs.len() as u64);
+        assert_eq!(status.done, count(RunState::Done));
+        assert_eq!(status.failed, count(RunState::Failed));
+        assert_eq!(status.cancelled, count(RunState::Cancelled));
+        assert_eq!(status.open(), count(RunState::Pending));
+        assert!(status.leased <= status.open());
+        assert_eq!(status.state == StudyState::Active, status.open() > 0);
+        assert_eq!(status.ended_ms == 0, status.open() > 0);
+        for run in runs {
+            assert_eq!(run.state == RunState::Done, !run.part.is_empty());
+            assert!(run.attempts <= SETTINGS.max_attempts);
+            let key = (name.to_string(), run.run.clone());
+            if let Some(part) = known.done.get(&key) {
+                assert_eq!(&run.part, part, "a done run stays done, by the same part");
+            }
+            if run.state == RunState::Done {
+                known.done.insert(key, run.part);
+            }
+        }
+    }
+    // The same run is done once: by one part in all studies.
+    let mut parts: HashMap<&str, &str> = HashMap::new();
+    for ((_, run), part) in &known.done {
+        assert_eq!(parts.entry(run).or_insert(part), part, "one run, one part");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// When the troubles end, every study that was not given up ends, too.
+    #[test]
+    fn whatever_happens_done_stays_done_fences_grow_and_studies_end(steps in prop::collection::vec(step(), 1..60)) {
+        let mut bench = Bench::new(Box::new(Sqlite::new()));
+        let mut known = Known::default();
+        for step in &steps {
+            take(&mut bench, &mut known, step);
+            check(&mut bench, &mut known);
+        }
+        for _ in 0..3 {
+            bench.now_ms += 10 * SETTINGS.lease_ms;
+            bench.finish_all("last");
+        }
+        check(&mut bench, &mut known);
+        for (name, ..) in STUDIES.iter().filter(|(name, ..)| known.submitted.contains(name)) {
+            prop_assert!(bench.status(name).state != StudyState::Active);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The coordinator as peers see it: over gRPC on loopback, with a store in a folder.
+#![allow(clippy::unwrap_used)]
+
+mod fleet;
+mod refusals;
+mod study_life;
+mod surroundings;
