@@ -1,6 +1,7 @@
 //! The paper's table on the authors' own 30,000 rows of metrics and the shuffled ones, against R's `lm` and `anova`.
 //!
-//! The data are not in the repository. `CURVEFLEET_TEST_REFERENCE` names the folder that has them; without it the test says that it is skipped.
+//! The data are not in the repository. `CURVEFLEET_TEST_REFERENCE` names the folder that has them; without it the test says
+//! that it is skipped.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;

@@ -20,7 +20,7 @@ use crate::manifest::Manifests;
 use crate::options::Options;
 use crate::rates::Rates;
 use crate::server::{self, Health};
-use crate::service::Core;
+use crate::service::{Core, stopped};
 
 /// How long a stopping coordinator waits for open requests, and then for the store to take the manifests. Whatever is not
 /// done by then is done after the next start.
@@ -173,11 +173,6 @@ pub async fn run(options: Options) -> Result<(), Error> {
     }
     running.shutdown().await;
     Ok(())
-}
-
-async fn stopped(mut stopping: watch::Receiver<bool>) {
-    // An error means that the sender is gone, which stops everything as well.
-    drop(stopping.wait_for(|stopping| *stopping).await);
 }
 
 async fn sweep(ledger: Handle, settings: Settings, stopping: watch::Receiver<bool>) {

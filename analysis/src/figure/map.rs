@@ -100,7 +100,8 @@ fn caption(panels: &[Panel]) -> String {
         ""
     };
     format!(
-        "Accuracy of the probe on the hidden states at every time step after every epoch, as the mean over runs{each}; one colour scale for all maps.{control}"
+        "Accuracy of the probe on the hidden states at every time step after every epoch, as the mean over \
+runs{each}; one colour scale for all maps.{control}"
     )
 }
 

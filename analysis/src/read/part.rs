@@ -1,7 +1,7 @@
 //! One curve part: fetched once, held against the manifest's size and SHA-256 byte by byte, then decoded with the needed columns alone.
 //!
-//! A part is read whole, because its hash needs every byte; a second, partial read of its columns would only cost more. What is in memory at
-//! a time is bounded by the parts in flight ([`super::results::PARTS_IN_FLIGHT`]) and [`MAX_PART_BYTES`].
+//! A part is read whole, because its hash needs every byte; a second, partial read of its columns would only cost more.
+//! What is in memory at a time is bounded by the parts in flight ([`super::results::PARTS_IN_FLIGHT`]) and [`MAX_PART_BYTES`].
 
 use std::sync::Arc;
 

@@ -27,7 +27,11 @@ pub(super) fn settings(results: &Results) -> Markup {
                     (row("Analysis", &format!("curvefleet {}", env!("CARGO_PKG_VERSION"))))
                     (row("Version of the numbers", &NUMBERS_VERSION.to_string()))
                     @for part in &results.provenance {
-                        (row("Curves trained by", &format!("worker {}, backend {}, on data {}", part.version, part.backend, short(&part.data_sha256))))
+                        @let trained = format!(
+                            "worker {}, backend {}, on data {}",
+                            part.version, part.backend, short(&part.data_sha256)
+                        );
+                        (row("Curves trained by", &trained))
                     }
                 }
             }

@@ -22,6 +22,7 @@ const F1: usize = 4;
 pub(super) fn performance(results: &Results) -> Markup {
     html! {
         p {
+
             "Scores on the test samples and metrics of the probe curve after the last epoch: mean ± standard deviation over runs. "
             "A score that is undefined in some runs (0/0) is averaged over the others; the file has every count."
         }
@@ -94,63 +95,89 @@ pub(super) fn significance(lines: &[Line]) -> Markup {
 
 /// What is not in the report: cells with fewer runs than planned, missing runs and excluded epochs, with reasons.
 pub(super) fn missing(results: &Results) -> Markup {
-    let excluded: Vec<_> = results.excluded().collect();
-    let short: Vec<&Cell> = results.cells.iter().filter(|cell| cell.runs.len() < cell.planned.runs).collect();
     html! {
-        @if !short.is_empty() {
-            details {
-                summary { "Fewer runs than planned in " (count(short.len())) " of " (count(results.cells.len())) " combinations" }
-                table {
-                    thead { tr { th { "Data" } th { "Condition" } th { "Labels" } th { "Network" } th class="number" { "In the report" } th class="number" { "Planned" } } }
-                    tbody { @for cell in short.iter().take(MOST_ROWS) {
-                        tr {
-                            td { (cell.planned.key.data) } td { (cell.planned.key.condition) } td { (cell.planned.key.labels()) } td { (cell.planned.key.model) }
-                            td class="number" { (cell.runs.len()) } td class="number" { (cell.planned.runs) }
-                        }
-                    } }
-                }
-                (cut(short.len()))
-            }
+        (short_cells(results))
+        (missing_runs(results))
+        (excluded_epochs(results))
+        p class="small soft" {
+            "As a file: " a href="tables/missing.csv" { "CSV" } " · " a href="tables/missing.parquet" { "Parquet" }
         }
-        @if !results.missing.is_empty() {
-            details open {
-                summary { (count(results.missing.len())) " " (plural(results.missing.len(), "run is", "runs are")) " missing although tried" }
-                table {
-                    thead { tr { th { "Run" } th { "Data" } th { "Condition" } th { "Labels" } th { "Network" } th class="number" { "Seed" } th { "Why" } } }
-                    tbody { @for run in results.missing.iter().take(MOST_ROWS) {
-                        tr {
-                            td { code { (short_id(&run.run)) } }
-                            td { (run.key.data) } td { (run.key.condition) } td { (run.key.labels()) } td { (run.key.model) }
-                            td class="number" { (run.seed) }
-                            td { @if run.failed { "failed: " } (run.reason) }
-                        }
-                    } }
-                }
-                (cut(results.missing.len()))
+    }
+}
+
+fn short_cells(results: &Results) -> Markup {
+    let short: Vec<&Cell> = results.cells.iter().filter(|cell| cell.runs.len() < cell.planned.runs).collect();
+    let title =
+        format!("Fewer runs than planned in {} of {} combinations", count(short.len()), count(results.cells.len()));
+    html! {
+        @if !short.is_empty() { details {
+            summary { (title) }
+            table {
+                thead { tr {
+                    th { "Data" } th { "Condition" } th { "Labels" } th { "Network" }
+                    th class="number" { "In the report" } th class="number" { "Planned" }
+                } }
+                tbody { @for cell in short.iter().take(MOST_ROWS) { tr {
+                    td { (cell.planned.key.data) } td { (cell.planned.key.condition) }
+                    td { (cell.planned.key.labels()) } td { (cell.planned.key.model) }
+                    td class="number" { (cell.runs.len()) } td class="number" { (cell.planned.runs) }
+                } } }
             }
-        }
-        @if !excluded.is_empty() {
-            details {
-                summary { (count(excluded.len())) " " (plural(excluded.len(), "epoch is", "epochs are")) " excluded, for want of a curve with metrics" }
-                table {
-                    thead { tr { th { "Run" } th { "Data" } th { "Condition" } th { "Labels" } th class="number" { "Seed" } th class="number" { "Epoch" } th { "Why" } } }
-                    tbody { @for (cell, run, epoch, reason) in excluded.iter().take(MOST_ROWS) {
-                        tr {
-                            td { code { (short_id(&run.run)) } }
-                            td { (cell.planned.key.data) } td { (cell.planned.key.condition) } td { (cell.planned.key.labels()) }
-                            td class="number" { (run.seed) } td class="number" { (epoch) } td { (reason) }
-                        }
-                    } }
-                }
-                (cut(excluded.len()))
+            (cut(short.len()))
+        } }
+    }
+}
+
+fn missing_runs(results: &Results) -> Markup {
+    let missing = &results.missing;
+    let title =
+        format!("{} {} missing although tried", count(missing.len()), plural(missing.len(), "run is", "runs are"));
+    html! {
+        @if !missing.is_empty() { details open {
+            summary { (title) }
+            table {
+                thead { tr {
+                    th { "Run" } th { "Data" } th { "Condition" } th { "Labels" } th { "Network" }
+                    th class="number" { "Seed" } th { "Why" }
+                } }
+                tbody { @for run in missing.iter().take(MOST_ROWS) { tr {
+                    td { code { (short_id(&run.run)) } }
+                    td { (run.key.data) } td { (run.key.condition) } td { (run.key.labels()) } td { (run.key.model) }
+                    td class="number" { (run.seed) }
+                    td { @if run.failed { "failed: " } (run.reason) }
+                } } }
             }
-        }
-        p class="small soft" { "As a file: " a href="tables/missing.csv" { "CSV" } " · " a href="tables/missing.parquet" { "Parquet" } }
+            (cut(missing.len()))
+        } }
+    }
+}
+
+fn excluded_epochs(results: &Results) -> Markup {
+    let excluded: Vec<_> = results.excluded().collect();
+    let are = plural(excluded.len(), "epoch is", "epochs are");
+    let title = format!("{} {are} excluded, for want of a curve with metrics", count(excluded.len()));
+    html! {
+        @if !excluded.is_empty() { details {
+            summary { (title) }
+            table {
+                thead { tr {
+                    th { "Run" } th { "Data" } th { "Condition" } th { "Labels" }
+                    th class="number" { "Seed" } th class="number" { "Epoch" } th { "Why" }
+                } }
+                tbody { @for (cell, run, epoch, reason) in excluded.iter().take(MOST_ROWS) { tr {
+                    td { code { (short_id(&run.run)) } }
+                    td { (cell.planned.key.data) } td { (cell.planned.key.condition) } td { (cell.planned.key.labels()) }
+                    td class="number" { (run.seed) } td class="number" { (epoch) } td { (reason) }
+                } } }
+            }
+            (cut(excluded.len()))
+        } }
     }
 }
 
 fn cut(rows: usize) -> Markup {
     html! {
+
         @if rows > MOST_ROWS { p class="small soft" { "The first " (MOST_ROWS) " of " (count(rows)) " are shown; the file has all." } }
     }
 }

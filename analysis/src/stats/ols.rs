@@ -1,10 +1,10 @@
 //! Ordinary least squares by Householder QR, fed row block by row block.
 //!
 //! The rows `[X | y]` of a block are stacked under the triangle `R` of the blocks before and factored again (TSQR, Demmel et al.
-//! 2012), so that any number of rows needs the memory of one block, and the normal equations are never formed. The last column of the final `R` holds
-//! everything a fit reports: Qᵀy above, and the root of the residual sum of squares at the bottom. Sums of squares that the
-//! model explains are sums of squared entries of Qᵀy, so that R² near 0 loses no digits. Columns that are combinations of
-//! earlier ones are left out, as R's `lm` does, with its tolerance.
+//! 2012), so that any number of rows needs the memory of one block, and the normal equations are never formed. The last
+//! column of the final `R` holds everything a fit reports: Qᵀy above, and the root of the residual sum of squares at the
+//! bottom. Sums of squares that the model explains are sums of squared entries of Qᵀy, so that R² near 0 loses no digits.
+//! Columns that are combinations of earlier ones are left out, as R's `lm` does, with its tolerance.
 
 use faer::Mat;
 

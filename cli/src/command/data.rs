@@ -42,6 +42,9 @@ pub struct Import {
     /// The classes in the order their labels are to have, separated by commas
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     class_order: Vec<String>,
+    /// A better name for a class, such as --class-name 1.0=wave; may be given again
+    #[arg(long = "class-name", value_name = "OLD=NEW", value_parser = renaming)]
+    class_names: Vec<(String, String)>,
     /// What becomes of missing values
     #[arg(long, value_enum, default_value = "interpolate")]
     missing: MissingValues,
@@ -142,6 +145,7 @@ impl Import {
             labels: self.labels.as_ref().map(text),
             glove: self.glove.as_ref().map(text),
             class_order: self.class_order.clone(),
+            class_names: self.class_names.iter().cloned().collect(),
             missing: match self.missing {
                 MissingValues::Interpolate => Missing::Interpolate,
                 MissingValues::Zero => Missing::Zero,
@@ -172,6 +176,11 @@ impl Show {
         let dataset = canonical::decode(&bytes).map_err(|error| Failure::user(format!("{name}: {error}")))?;
         print_description(&dataset, &canonical::sha256(&bytes), self.items, self.json)
     }
+}
+
+fn renaming(text: &str) -> Result<(String, String), String> {
+    let (old, new) = text.split_once('=').ok_or_else(|| format!("`{text}` has no `=`; write OLD=NEW"))?;
+    Ok((old.to_string(), new.to_string()))
 }
 
 fn print_description(dataset: &Dataset, sha256: &str, items: usize, json: bool) -> Result<(), Failure> {

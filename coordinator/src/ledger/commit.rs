@@ -123,7 +123,7 @@ impl Commit {
         if !done.is_empty() {
             shard::count(context, held.study_id, delta)?;
         }
-        reuse::spread(context, &done, part_id)
+        reuse::spread(context, held.id, part_id)
     }
 
     fn insert_part(&self, context: &mut Context<'_>, shard_id: i64) -> Result<i64, Error> {

@@ -128,7 +128,7 @@ impl Lease {
 
 fn candidates(context: &mut Context<'_>, study_id: i64, wanted: u64) -> Result<Vec<Candidate>, Error> {
     context.rows(
-        "SELECT id, key, spec_json FROM shards
+        "SELECT id, key, spec_json FROM shards JOIN shard_specs ON shard_specs.shard_id = shards.id
          WHERE study_id = ?1 AND state = 'pending' AND not_before_ms <= ?2 ORDER BY place LIMIT ?3",
         values![study_id, context.now_ms, wanted],
         |row| Ok(Candidate { id: row.int(0)?, key: row.text(1)?, spec_json: row.text(2)? }),

@@ -1,6 +1,6 @@
 //! Runs that are done in one study are done in all: the same id means the same numbers.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Error;
 use super::shard::{self, Delta};
@@ -32,25 +32,25 @@ pub(super) fn mark_done(context: &mut Context<'_>, shard_id: i64, place: i64, pa
     Ok(())
 }
 
-/// Marks runs that have just been committed as done in the other studies that wait for them.
-pub(super) fn spread(context: &mut Context<'_>, runs: &HashSet<&str>, part_id: i64) -> Result<(), Error> {
+/// Marks the runs of a shard that a part has just made done as done in the other studies that wait for them.
+pub(super) fn spread(context: &mut Context<'_>, shard_id: i64, part_id: i64) -> Result<(), Error> {
+    let waiting = context.rows(
+        "SELECT other.shard_id, other.place, shards.study_id
+         FROM runs JOIN runs AS other ON other.key = runs.key JOIN shards ON shards.id = other.shard_id
+         WHERE runs.shard_id = ?1 AND runs.part_id = ?2 AND other.state = 'pending'
+         ORDER BY other.shard_id, other.place",
+        values![shard_id, part_id],
+        |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?)),
+    )?;
     let mut studies: BTreeMap<i64, i64> = BTreeMap::new();
     let mut shards = BTreeSet::new();
-    for run in runs {
-        let waiting = context.rows(
-            "SELECT runs.shard_id, runs.place, shards.study_id FROM runs JOIN shards ON shards.id = runs.shard_id
-             WHERE runs.key = ?1 AND runs.state = 'pending' ORDER BY runs.shard_id",
-            values![*run],
-            |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?)),
-        )?;
-        for (shard_id, place, study_id) in waiting {
-            mark_done(context, shard_id, place, part_id)?;
-            *studies.entry(study_id).or_default() += 1;
-            shards.insert(shard_id);
-        }
+    for (other_shard_id, place, study_id) in waiting {
+        mark_done(context, other_shard_id, place, part_id)?;
+        *studies.entry(study_id).or_default() += 1;
+        shards.insert(other_shard_id);
     }
-    for shard_id in shards {
-        shard::settle(context, shard_id)?;
+    for other_shard_id in shards {
+        shard::settle(context, other_shard_id)?;
     }
     for (study_id, done) in studies {
         shard::count(context, study_id, Delta { done, ..Delta::default() })?;

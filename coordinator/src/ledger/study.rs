@@ -79,7 +79,7 @@ macro_rules! select_status {
             "SELECT name, hash, state, stop_reason, planned, done, failed, cancelled,
                     CAST((SELECT COALESCE(SUM(open), 0) FROM shards
                           WHERE shards.study_id = studies.id AND shards.state = 'leased') AS BIGINT),
-                    epochs_per_run, submitted_ms, ended_ms, manifest_runs, changes - manifest_changes, toml
+                    epochs_per_run, submitted_ms, ended_ms, manifest_runs, changes - manifest_changes
              FROM studies ",
             $rest
         )
@@ -132,9 +132,12 @@ impl Apply for StudyStatus {
 
 impl Apply for GetStudy {
     fn apply(&self, context: &mut Context<'_>) -> Result<Study, Error> {
-        let study = context.row(select_status!("WHERE name = ?1"), values![&self.name], |row| {
-            Ok(Study { status: read_status(row)?, toml: row.text(14)? })
-        })?;
-        study.ok_or_else(|| Error::NoStudy(self.name.clone()))
+        let status = status_of(context, &self.name)?;
+        let toml = context.row(
+            "SELECT toml FROM study_files JOIN studies ON studies.id = study_files.study_id WHERE studies.name = ?1",
+            values![&self.name],
+            |row| row.text(0),
+        )?;
+        Ok(Study { status, toml: toml.unwrap_or_default() })
     }
 }

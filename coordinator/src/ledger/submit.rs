@@ -72,12 +72,14 @@ impl Submit {
     fn insert_study(&self, context: &mut Context<'_>) -> Result<i64, Error> {
         let epochs = self.study.training.epochs;
         let id = context.row(
-            "INSERT INTO studies (name, hash, toml, state, epochs_per_run, submitted_ms)
-             VALUES (?1, ?2, ?3, 'active', ?4, ?5) RETURNING id",
-            values![&self.study.name, &self.hash, &self.toml, epochs, context.now_ms],
+            "INSERT INTO studies (name, hash, state, epochs_per_run, submitted_ms)
+             VALUES (?1, ?2, 'active', ?3, ?4) RETURNING id",
+            values![&self.study.name, &self.hash, epochs, context.now_ms],
             |row| row.int(0),
         )?;
-        inserted(id)
+        let id = inserted(id)?;
+        context.execute("INSERT INTO study_files (study_id, toml) VALUES (?1, ?2)", values![id, &self.toml])?;
+        Ok(id)
     }
 }
 
@@ -87,12 +89,13 @@ fn insert_shard(context: &mut Context<'_>, study_id: i64, place: u64, spec: &Sha
     let key = spec.shard.as_str();
     let open = spec.seeds.len() as u64;
     let id = context.row(
-        "INSERT INTO shards (study_id, place, key, data, condition, labels, model, spec_json, state, open)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'pending', ?9) RETURNING id",
-        values![study_id, place, key, &spec.data, &spec.condition, labels, &spec.model, &spec_json, open],
+        "INSERT INTO shards (study_id, place, key, data, condition, labels, model, state, open)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'pending', ?8) RETURNING id",
+        values![study_id, place, key, &spec.data, &spec.condition, labels, &spec.model, open],
         |row| row.int(0),
     )?;
     let id = inserted(id)?;
+    context.execute("INSERT INTO shard_specs (shard_id, spec_json) VALUES (?1, ?2)", values![id, &spec_json])?;
     for (run_place, run) in spec.runs().enumerate() {
         let run_key = run.id.to_string();
         context.execute(

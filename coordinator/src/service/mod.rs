@@ -62,7 +62,7 @@ fn answers<T>() -> (tokio::sync::mpsc::Sender<Result<T, tonic::Status>>, Answers
 }
 
 /// Returns when the coordinator stops.
-async fn stopped(mut stopping: tokio::sync::watch::Receiver<bool>) {
+pub(crate) async fn stopped(mut stopping: tokio::sync::watch::Receiver<bool>) {
     // An error means that the coordinator is gone altogether.
     drop(stopping.wait_for(|stopping| *stopping).await);
 }

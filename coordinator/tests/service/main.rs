@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod fleet;
+mod program;
 mod refusals;
 mod study_life;
 mod surroundings;

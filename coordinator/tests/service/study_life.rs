@@ -140,7 +140,7 @@ async fn failures_cancelling_and_listings_are_told_as_they_are() {
     assert_eq!((status.state(), status.runs.unwrap().cancelled), (StudyState::Cancelled, 5));
     let held = vec![Held { shard: lease.shard.clone(), fence: lease.fence, ..Held::default() }];
     let heard = beat(&mut fleet, HeartbeatRequest { worker: "w".to_string(), held, epochs_per_second: f64::NAN }).await;
-    assert_eq!(heard.revoked, [lease.shard.clone()]);
+    assert_eq!(heard.revoked, std::slice::from_ref(&lease.shard));
 
     let mut list = ListRunsRequest { study: "one".to_string(), page_size: 4, ..ListRunsRequest::default() };
     let first = fleet.studies.list_runs(list.clone()).await.unwrap().into_inner();

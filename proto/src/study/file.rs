@@ -1,5 +1,7 @@
 //! The keys that a study file may have. Unknown keys are refused; what is left out gets its default in [`super::resolve`].
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
@@ -65,11 +67,14 @@ pub struct DataEntry {
     pub files: Vec<String>,
     /// `numpy`: the file with the labels, where the arrays come without.
     pub labels: Option<String>,
-    /// Sentence formats: the GloVe text file that gives words their vectors.
+    /// Sentence formats: the GloVe text file that gives words their vectors; one `*` in its name stands for any characters.
     pub glove: Option<String>,
     /// The classes in the order their labels are to have; default: the file's own order, else sorted.
     #[serde(default)]
     pub class_order: Vec<String>,
+    /// Better names for classes, by the names in the files.
+    #[serde(default)]
+    pub class_names: BTreeMap<String, String>,
     /// What becomes of missing values.
     #[serde(default)]
     pub missing: Missing,
@@ -105,9 +110,12 @@ pub struct DataSource {
     /// Sentence formats: the GloVe text file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub glove: Option<String>,
-    /// The classes in the order their labels are to have.
+    /// The classes in the order their labels are to have, by the names in the files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_order: Vec<String>,
+    /// Better names for classes, by the names in the files.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub class_names: BTreeMap<String, String>,
     /// What becomes of missing values.
     #[serde(default)]
     pub missing: Missing,
@@ -131,6 +139,7 @@ impl DataEntry {
             labels: self.labels.clone(),
             glove: self.glove.clone(),
             class_order: self.class_order.clone(),
+            class_names: self.class_names.clone(),
             missing: self.missing,
             text_column: self.text_column.clone(),
             label_column: self.label_column.clone(),

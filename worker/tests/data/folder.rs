@@ -42,6 +42,7 @@ pub fn source(format: DataFormat, files: &[&str]) -> DataSource {
         labels: None,
         glove: None,
         class_order: Vec::new(),
+        class_names: Default::default(),
         missing: Missing::Interpolate,
         text_column: None,
         label_column: None,

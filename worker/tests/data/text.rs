@@ -139,3 +139,12 @@ fn headers_of_word2vec_words_with_spaces_and_trailing_spaces_are_understood() {
     assert_eq!(dataset.sequences[0].values, [1.0, 2.0]);
     assert_eq!(dataset.sequences[1].values, [3.0, 4.0]);
 }
+
+#[test]
+fn a_star_in_the_glove_files_name_finds_the_one_that_is_there() {
+    let starred = DataSource { glove: Some("gl*e.txt".to_string()), ..with_glove(DataFormat::SentenceLabel, "a.txt") };
+    let one = folder("a.txt", "good;joy\nbad;anger\n");
+    assert_eq!(one.import(&starred).unwrap().features, ["glove_1", "glove_2"]);
+    assert_says(&one.and("glue.txt", GLOVE).refusal(&starred), &["gl*e.txt", "glove.txt, glue.txt"]);
+    assert_says(&Folder::with("a.txt", "good;joy\n").refusal(&starred), &["gl*e.txt", "none is in"]);
+}

@@ -174,3 +174,15 @@ fn a_file_that_is_not_there_or_not_text_is_refused() {
         &["toy.ts, line 1: ", "header line"],
     );
 }
+
+#[test]
+fn classes_are_renamed_or_the_name_is_refused() {
+    let folder = toy("@classLabel true a b\n@data\n1:a\n2:b\n");
+    let mut renamed = ts();
+    renamed.class_names.insert("a".to_string(), "wave".to_string());
+    assert_eq!(folder.import(&renamed).unwrap().classes, ["wave", "b"]);
+    renamed.class_names.insert("b".to_string(), "wave".to_string());
+    assert_says(&folder.refusal(&renamed), &["\"wave\"", "twice"]);
+    renamed.class_names.insert("z".to_string(), "clap".to_string());
+    assert_says(&folder.refusal(&renamed), &["\"z\"", "class_names", "a, b"]);
+}

@@ -4,7 +4,6 @@ CREATE TABLE studies (
   id INTEGER PRIMARY KEY,
   name TEXT NOT NULL UNIQUE,
   hash TEXT NOT NULL,
-  toml TEXT NOT NULL,
   -- active, finished, cancelled or stopped
   state TEXT NOT NULL,
   stop_reason TEXT NOT NULL DEFAULT '',
@@ -24,6 +23,12 @@ CREATE TABLE studies (
   manifest_runs INTEGER NOT NULL DEFAULT 0
 );
 
+-- Long texts that never change stand apart from the rows whose counters and states do: a database writes whole rows.
+CREATE TABLE study_files (
+  study_id INTEGER PRIMARY KEY REFERENCES studies(id),
+  toml TEXT NOT NULL
+);
+
 CREATE INDEX studies_active ON studies(priority, id) WHERE state = 'active';
 
 CREATE TABLE shards (
@@ -36,7 +41,6 @@ CREATE TABLE shards (
   condition TEXT NOT NULL,
   labels TEXT NOT NULL,
   model TEXT NOT NULL,
-  spec_json TEXT NOT NULL,
   -- pending, leased or closed
   state TEXT NOT NULL,
   -- of the last lease; never falls
@@ -51,6 +55,11 @@ CREATE TABLE shards (
   -- how many of its runs are pending
   open INTEGER NOT NULL,
   UNIQUE (study_id, place)
+);
+
+CREATE TABLE shard_specs (
+  shard_id INTEGER PRIMARY KEY REFERENCES shards(id),
+  spec_json TEXT NOT NULL
 );
 
 CREATE INDEX shards_waiting ON shards(study_id, place) WHERE state = 'pending';

@@ -20,6 +20,7 @@ mod ts_header;
 
 use std::path::{Path, PathBuf};
 
+use curvefleet_proto::limits::MAX_NAME_BYTES;
 use curvefleet_proto::study::DataFormat;
 use curvefleet_proto::study::file::{DataSource, Missing};
 
@@ -32,13 +33,34 @@ use super::{DataError, Dataset, generated};
 /// as its format says; also for keys that do not go together, such as files for the format `generated`.
 pub fn import(source: &DataSource, base: &Path) -> Result<Dataset, DataError> {
     check_keys(source)?;
-    let job = Job::new(source, base);
-    match source.format {
+    let job = Job::new(source, base)?;
+    let mut dataset = match source.format {
         DataFormat::Generated => generated::generate(&source.generate.unwrap_or_default()),
         DataFormat::Ts => ts::read(&job),
         DataFormat::Numpy => numpy::read(&job),
         DataFormat::SentenceLabel | DataFormat::Trec | DataFormat::Csv | DataFormat::JsonLines => text::read(&job),
+    }?;
+    rename_classes(&mut dataset, source)?;
+    Ok(dataset)
+}
+
+/// Gives classes the names that the study file has for them.
+fn rename_classes(dataset: &mut Dataset, source: &DataSource) -> Result<(), DataError> {
+    let refuse = |problem: String| DataError::Settings { format: format_name(source.format), problem };
+    if let Some(unknown) = source.class_names.keys().find(|name| !dataset.classes.contains(name)) {
+        let known = dataset.classes.join(", ");
+        return Err(refuse(format!("was given a name for the class \"{unknown}\" in `class_names`, but has {known}")));
     }
+    for class in &mut dataset.classes {
+        if let Some(name) = source.class_names.get(class) {
+            if name.len() > MAX_NAME_BYTES {
+                return Err(refuse(format!("was given a class name of more than {MAX_NAME_BYTES} bytes in `class_names`")));
+            }
+            dataset.provenance.options.insert(format!("class_names.{class}"), name.clone());
+            class.clone_from(name);
+        }
+    }
+    dataset.check().map_err(refuse)
 }
 
 /// One import: the settings with all paths resolved.
@@ -50,13 +72,34 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn new(source: &'a DataSource, base: &Path) -> Self {
-        Self {
+    fn new(source: &'a DataSource, base: &Path) -> Result<Self, DataError> {
+        let glove = source.glove.as_ref().map(|file| glove_file(source, base, file)).transpose()?;
+        Ok(Self {
             source,
             files: source.files.iter().map(|file| base.join(file)).collect(),
             labels: source.labels.as_ref().map(|file| base.join(file)),
-            glove: source.glove.as_ref().map(|file| base.join(file)),
-        }
+            glove,
+        })
+    }
+}
+
+/// The GloVe file, whose name may have one `*` for any characters: downloads of it differ in name, not in form.
+fn glove_file(source: &DataSource, base: &Path, name: &str) -> Result<PathBuf, DataError> {
+    let path = base.join(name);
+    let pattern = path.file_name().and_then(|file| file.to_str()).and_then(|file| file.split_once('*'));
+    let Some((before, after)) = pattern else { return Ok(path) };
+    let refuse = |problem: String| DataError::Settings { format: format_name(source.format), problem };
+    let folder = path.parent().unwrap_or(base);
+    let entries = std::fs::read_dir(folder).map_err(|error| refuse(format!("looks for {name} in {}: {error}", folder.display())))?;
+    let mut found: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|file| file.len() >= before.len() + after.len() && file.starts_with(before) && file.ends_with(after))
+        .collect();
+    found.sort();
+    match found.as_slice() {
+        [only] => Ok(folder.join(only)),
+        [] => Err(refuse(format!("needs a GloVe file {name}, and none is in {}", folder.display()))),
+        several => Err(refuse(format!("needs one GloVe file {name}, but {} has {}", folder.display(), several.join(", ")))),
     }
 }
 

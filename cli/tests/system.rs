@@ -1,0 +1,12 @@
+//! The whole system, driven as people drive it: the real binary, real processes, real sockets, real stores.
+#![allow(clippy::unwrap_used)]
+
+mod system {
+    mod folder;
+    mod process;
+
+    mod one_process;
+    mod processes;
+    mod refusals;
+    mod s3;
+}
