@@ -19,9 +19,10 @@ use crate::failure::Failure;
 use crate::listing::{counted, duration, flop, grouped};
 use crate::study_source::StudySource;
 
-/// What one core does in a second with the small matrices of a typical study, for the estimate of the time; see
-/// docs/benchmarks.md.
-const FLOP_PER_CORE_SECOND: f64 = 5e9;
+/// What one core does in a second with matrices large enough, and what it spends on a batch's time step besides, for a rough
+/// estimate of the time; docs/benchmarks.md has the measurements.
+const FLOP_PER_CORE_SECOND: f64 = 20e9;
+const SECONDS_PER_BATCH_STEP: f64 = 100e-6;
 
 /// Show what a study file would run, how much work that is, and what is done already.
 #[derive(Debug, Args)]
@@ -47,6 +48,7 @@ struct Line {
     title: String,
     parameters: u64,
     flop: f64,
+    seconds: f64,
 }
 
 impl Plan {
@@ -69,7 +71,8 @@ impl Plan {
         let flop_in_all: f64 = lines.iter().map(|line| line.flop).sum::<f64>() * study.seeds.len() as f64;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let left = 1.0 - done as f64 / runs.len().max(1) as f64;
-        let time = Duration::try_from_secs_f64(flop_in_all * left / FLOP_PER_CORE_SECOND / cores as f64).unwrap_or(Duration::MAX);
+        let seconds = lines.iter().map(|line| line.seconds).sum::<f64>() * study.seeds.len() as f64;
+        let time = Duration::try_from_secs_f64(seconds * left / cores as f64).unwrap_or(Duration::MAX);
         if self.json {
             print_json(&json(&study, &lines, shards.len(), runs.len(), done, flop_in_all));
             return Ok(());
@@ -97,7 +100,8 @@ fn open_existing(location: &str) -> Result<Option<Store>, Failure> {
 
 fn line(study: &Study, cell: &plan::Cell<'_>) -> Line {
     let work = work::of(study, cell);
-    Line { title: cell.title(), parameters: work.parameters, flop: work.flop }
+    let seconds = work.flop / FLOP_PER_CORE_SECOND + work.batch_steps * SECONDS_PER_BATCH_STEP;
+    Line { title: cell.title(), parameters: work.parameters, flop: work.flop, seconds }
 }
 
 fn print_parts(study: &Study, lines: &[Line]) {

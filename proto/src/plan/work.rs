@@ -12,6 +12,8 @@ pub struct Work {
     pub parameters: u64,
     /// Floating-point operations of all epochs together: training, evaluation and probe.
     pub flop: f64,
+    /// Time steps that follow one another, a batch at once, of all epochs together: what small networks spend their time on.
+    pub batch_steps: f64,
 }
 
 /// The work of each run of a cell, estimated from its class counts.
@@ -43,6 +45,7 @@ pub fn of(study: &Study, cell: &Cell<'_>) -> Work {
     Work {
         parameters: recurrent + biases + head + 2 * u64::from(cell.condition.pad_to),
         flop: f64::from(training.epochs) * epoch + forward * test,
+        batch_steps: f64::from(training.epochs) * steps * (train / f64::from(training.batch_size)).ceil(),
     }
 }
 

@@ -25,6 +25,9 @@ use crate::model::{Lstm, LstmConfig, LstmWeights, Output, RunningStatistics};
 use crate::probe::{Exclude, Knn, Points, States};
 use crate::rng::{self, Stream};
 
+/// Samples of one pass in evaluation mode: enough to make a step's cost small beside its work, few enough to stay in cache.
+const EVALUATED_AT_ONCE: usize = 512;
+
 /// Why a run has no curve, or not all of it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -181,12 +184,13 @@ impl<'a> Run<'a> {
     fn score(&mut self, model: &Lstm, samples: &[u32]) -> Result<Scores, Error> {
         let keep_states = self.validation_states_come_from_scoring() && std::ptr::eq(samples, self.data.parts.validation.as_slice());
         let mut logits = Vec::new();
-        for (batch, chunk) in samples.chunks(self.settings.training.batch_size as usize).enumerate() {
+        let size = self.pass_size(self.settings.training.evaluation);
+        for (batch, chunk) in samples.chunks(size).enumerate() {
             let output = self.pass(model, chunk, self.settings.training.evaluation);
             let data = output.logits.into_data();
             logits.extend_from_slice(data.as_slice::<f32>().map_err(|error| Error::Device(format!("{error:?}")))?);
             if keep_states {
-                let first = batch * self.settings.training.batch_size as usize;
+                let first = batch * size;
                 let rows = &self.probed.validation_rows[first..first + chunk.len()];
                 self.probed.states.store(&output.states, rows).map_err(Error::Device)?;
             }
@@ -209,13 +213,23 @@ impl<'a> Run<'a> {
         for (row, sample) in positions.chain(self.probed.validation_rows.iter().zip(&self.data.parts.validation)) {
             sample_of_row[*row] = *sample;
         }
-        for (chunk, samples) in sample_of_row.chunks(self.settings.training.batch_size as usize).enumerate() {
+        let size = self.pass_size(Statistics::Running);
+        for (chunk, samples) in sample_of_row.chunks(size).enumerate() {
             let output = self.pass(model, samples, Statistics::Running);
-            let first = chunk * self.settings.training.batch_size as usize;
+            let first = chunk * size;
             let rows: Vec<usize> = (first..first + samples.len()).collect();
             self.probed.states.store(&output.states, &rows).map_err(Error::Device)?;
         }
         Ok(())
+    }
+
+    /// Samples per pass: a batch where the batch decides the numbers, else more at once.
+    fn pass_size(&self, statistics: Statistics) -> usize {
+        let batch = self.settings.training.batch_size as usize;
+        match statistics {
+            Statistics::Batch => batch,
+            Statistics::Running => batch.max(EVALUATED_AT_ONCE),
+        }
     }
 
     fn pass(&mut self, model: &Lstm, samples: &[u32], statistics: Statistics) -> Output {
