@@ -38,12 +38,17 @@ impl Coordinator {
 /// # Errors
 /// If the URL is none, or no coordinator answers there.
 pub async fn connect(url: &str) -> Result<Client, Failure> {
-    let endpoint = Endpoint::from_shared(url.to_string())
-        .map_err(|error| Failure::user(format!("the coordinator's URL `{url}` cannot be used: {error}; it looks like http://127.0.0.1:7700")))?;
+    let endpoint = Endpoint::from_shared(url.to_string()).map_err(|error| {
+        Failure::user(format!(
+            "the coordinator's URL `{url}` cannot be used: {error}; it looks like http://127.0.0.1:7700"
+        ))
+    })?;
     let channel = endpoint.connect_timeout(CONNECT_WITHIN).connect().await.map_err(|_| {
         Failure::user(format!(
             "no coordinator answers at {url}; start one with `curvefleet coordinator`, or name another with --coordinator (`curvefleet run` needs none)"
         ))
     })?;
-    Ok(StudyServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES))
+    Ok(StudyServiceClient::new(channel)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES))
 }

@@ -62,7 +62,12 @@ impl From<tonic::Status> for Failure {
         use tonic::Code;
         let user = matches!(
             status.code(),
-            Code::NotFound | Code::AlreadyExists | Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange | Code::PermissionDenied
+            Code::NotFound
+                | Code::AlreadyExists
+                | Code::InvalidArgument
+                | Code::FailedPrecondition
+                | Code::OutOfRange
+                | Code::PermissionDenied
         );
         Failure { message: status.message().to_string(), user }
     }

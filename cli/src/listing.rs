@@ -64,7 +64,8 @@ pub fn time(milliseconds: u64) -> String {
     if milliseconds == 0 {
         return String::new();
     }
-    let name = curvefleet_analysis::report::time::folder_name(std::time::UNIX_EPOCH + Duration::from_millis(milliseconds));
+    let name =
+        curvefleet_analysis::report::time::folder_name(std::time::UNIX_EPOCH + Duration::from_millis(milliseconds));
     // `2026-01-31T12-00-00Z`, made readable.
     let (date, clock) = name.split_at(name.len().min(10));
     format!("{date} {} UTC", clock.trim_start_matches('T').trim_end_matches('Z').replace('-', ":"))
@@ -98,7 +99,10 @@ mod tests {
 
     #[test]
     fn numbers_read_as_people_write_them() {
-        assert_eq!(["0", "999", "1,000", "12,345", "1,234,567"], [0, 999, 1_000, 12_345, 1_234_567].map(grouped).each_ref().map(String::as_str));
+        assert_eq!(
+            ["0", "999", "1,000", "12,345", "1,234,567"],
+            [0, 999, 1_000, 12_345, 1_234_567].map(grouped).each_ref().map(String::as_str)
+        );
         assert_eq!(counted(1, "run"), "1 run");
         assert_eq!(duration(Duration::from_secs(3_725)), "1 h 2 min");
         assert_eq!(flop(2.5e12), "2.500 TFLOP");

@@ -28,7 +28,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Map the learning curves of neural networks, on this machine or on a cluster
 #[derive(Debug, Parser)]
-#[command(name = "curvefleet", version, max_term_width = 100, after_help = "Begin with: curvefleet run studies/quickstart.toml")]
+#[command(
+    name = "curvefleet",
+    version,
+    max_term_width = 100,
+    after_help = "Begin with: curvefleet run studies/quickstart.toml"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -37,7 +42,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let default = if arguments.command.is_service() { "info" } else { "error" };
+    let default = if arguments.command.is_service() { "info" } else { "warn" };
     let filter = EnvFilter::try_from_env("CURVEFLEET_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match arguments.command.execute().await {

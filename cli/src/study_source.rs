@@ -8,7 +8,7 @@ use curvefleet_proto::artifact::dataset_key;
 use curvefleet_proto::store::Store;
 use curvefleet_proto::study::file::{DataEntry, Parsed, parse};
 use curvefleet_proto::study::{DataSummary, Study};
-use curvefleet_worker::data::{canonical, import};
+use curvefleet_worker::data::{DataError, canonical, import};
 use object_store::path::Path as Key;
 use object_store::{ObjectStoreExt, PutPayload};
 
@@ -41,16 +41,23 @@ impl StudySource {
     /// If the study file or a data file cannot be read or is wrong.
     pub async fn load(&self, store: Option<&Store>) -> Result<Loaded, Failure> {
         let named = |message: String| Failure::user(format!("{}: {message}", self.study.display()));
-        let text = std::fs::read_to_string(&self.study)
-            .map_err(|error| Failure::user(format!("the study file {} cannot be read: {error}", self.study.display())))?;
-        let parsed = parse(&text).and_then(|parsed| parsed.check().map(|()| parsed)).map_err(|error| named(error.to_string()))?;
+        let text = std::fs::read_to_string(&self.study).map_err(|error| {
+            Failure::user(format!("the study file {} cannot be read: {error}", self.study.display()))
+        })?;
+        let parsed = parse(&text)
+            .and_then(|parsed| parsed.check().map(|()| parsed))
+            .map_err(|error| named(error.to_string()))?;
         let (summaries, new_data) = self.summaries(&parsed, store).await?;
         let study = parsed.resolve(&summaries).map_err(|error| named(error.to_string()))?;
         curvefleet_proto::plan::cells(&study).map_err(|error| named(error.to_string()))?;
         Ok(Loaded { study, new_data })
     }
 
-    async fn summaries(&self, parsed: &Parsed, store: Option<&Store>) -> Result<(BTreeMap<String, DataSummary>, BTreeMap<String, Vec<u8>>), Failure> {
+    async fn summaries(
+        &self,
+        parsed: &Parsed,
+        store: Option<&Store>,
+    ) -> Result<(BTreeMap<String, DataSummary>, BTreeMap<String, Vec<u8>>), Failure> {
         let mut summaries = BTreeMap::new();
         let mut new_data = BTreeMap::new();
         for entry in &parsed.file.data {
@@ -89,7 +96,9 @@ impl Loaded {
 /// If the store does not take it.
 pub async fn upload(store: &Store, sha256: &str, bytes: Vec<u8>) -> Result<(), Failure> {
     let written = store.objects().put(&Key::from(dataset_key(sha256)), PutPayload::from(bytes)).await;
-    written.map(drop).map_err(|error| Failure::user(format!("the data set cannot be written to the store {}: {error}", store.url())))
+    written
+        .map(drop)
+        .map_err(|error| Failure::user(format!("the data set cannot be written to the store {}: {error}", store.url())))
 }
 
 /// The summary of a data set that the study file names by its hash and the store has.
@@ -97,7 +106,9 @@ async fn stored(entry: &DataEntry, store: Option<&Store>) -> Result<Option<DataS
     let (Some(sha256), Some(store)) = (&entry.sha256, store) else { return Ok(None) };
     match store.objects().get(&Key::from(dataset_key(sha256))).await {
         Ok(object) => {
-            let broken = |reason: String| Failure::user(format!("the data set {sha256} in the store {} cannot be used: {reason}", store.url()));
+            let broken = |reason: String| {
+                Failure::user(format!("the data set {sha256} in the store {} cannot be used: {reason}", store.url()))
+            };
             let bytes = object.bytes().await.map_err(|error| broken(error.to_string()))?;
             let metadata = canonical::read_metadata(&bytes).map_err(|error| broken(error.to_string()))?;
             Ok(Some(metadata.summary(sha256)))
@@ -119,10 +130,18 @@ async fn imported(entry: &DataEntry, folder: &Path) -> Result<(DataSummary, Vec<
         let dataset = import::import(&source, &base)?;
         let bytes = canonical::encode(&dataset)?;
         let summary = dataset.summary(&canonical::sha256(&bytes));
-        Ok::<_, curvefleet_worker::data::DataError>((summary, bytes))
+        Ok::<_, DataError>((summary, bytes))
     });
-    let imported = import.await.map_err(|panic| Failure::other(format!("importing the data set `{name}` failed: {panic}")))?;
-    let (summary, bytes) = imported.map_err(|error| Failure::user(format!("the data set `{name}`: {error}")))?;
+    let imported =
+        import.await.map_err(|panic| Failure::other(format!("importing the data set `{name}` failed: {panic}")))?;
+    let hint = |error: &DataError| match error {
+        DataError::Read { .. } => {
+            format!("; its files are named relative to {}, the folder that --data sets", folder.display())
+        }
+        _ => String::new(),
+    };
+    let (summary, bytes) =
+        imported.map_err(|error| Failure::user(format!("the data set `{name}`: {error}{}", hint(&error))))?;
     match &entry.sha256 {
         Some(expected) if *expected != summary.sha256 => Err(Failure::user(format!(
             "the files of the data set `{name}` are not those that the study was made with: their data set has SHA-256 {}, the study file says {expected}",

@@ -228,7 +228,11 @@ fn ask(program: &str, path: &[&str]) -> Option<Help> {
         match line {
             "Commands:" => in_commands = true,
             "" => in_commands = false,
-            _ if in_commands => help.subcommands.extend(line.split_whitespace().next().map(str::to_string)),
+            // `help` is clap's own and has no help.
+            _ if in_commands => {
+                help.subcommands
+                    .extend(line.split_whitespace().next().filter(|word| *word != "help").map(str::to_string));
+            }
             _ if line.trim_start().starts_with('-') => {
                 help.flags
                     .extend(line.split([' ', ',', '[']).filter(|word| word.starts_with("--")).map(str::to_string));

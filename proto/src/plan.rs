@@ -31,7 +31,9 @@ pub struct Cell<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// More runs than a ledger takes.
-    #[error("the study has {runs} runs; at most {MAX_RUNS_PER_STUDY} are taken: use fewer seeds, conditions or models, or split it into several studies")]
+    #[error(
+        "the study has {runs} runs; at most {MAX_RUNS_PER_STUDY} are taken: use fewer seeds, conditions or models, or split it into several studies"
+    )]
     TooManyRuns {
         /// How many it has.
         runs: u64,
@@ -60,7 +62,12 @@ pub fn cells(study: &Study) -> Result<Vec<Cell<'_>>, Error> {
         for classes in &set.classes {
             for labels in &set.labels {
                 for model in &study.models {
-                    cells.push(Cell { data, condition_name: set.condition_name(classes), condition: set.condition(data, classes, *labels), model });
+                    cells.push(Cell {
+                        data,
+                        condition_name: set.condition_name(classes),
+                        condition: set.condition(data, classes, *labels),
+                        model,
+                    });
                 }
             }
         }
@@ -88,7 +95,13 @@ fn check_distinct(study: &Study, cells: &[Cell<'_>]) -> Result<(), Error> {
 impl Cell<'_> {
     /// Data set, condition, labels and model in one line.
     pub fn title(&self) -> String {
-        format!("{} {} ({} labels, {})", self.data.name, self.condition_name, self.condition.labels.as_str(), self.model.name)
+        format!(
+            "{} {} ({} labels, {})",
+            self.data.name,
+            self.condition_name,
+            self.condition.labels.as_str(),
+            self.model.name
+        )
     }
 }
 

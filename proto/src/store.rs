@@ -25,7 +25,9 @@ pub struct Store {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The text is neither a folder nor a URL of a known kind.
-    #[error("the store `{url}` is not a folder or one of s3://bucket/prefix, gs://bucket/prefix, az://container/prefix: {reason}")]
+    #[error(
+        "the store `{url}` is not a folder or one of s3://bucket/prefix, gs://bucket/prefix, az://container/prefix: {reason}"
+    )]
     Url {
         /// What was given.
         url: String,
@@ -60,7 +62,8 @@ impl Store {
             None => Store::open_folder(PathBuf::from(location)),
             Some(("file", _)) => {
                 let url = parse(location)?;
-                let folder = url.to_file_path().map_err(|()| bad_url(location, "a file:// URL needs an absolute path"))?;
+                let folder =
+                    url.to_file_path().map_err(|()| bad_url(location, "a file:// URL needs an absolute path"))?;
                 Store::open_folder(folder)
             }
             Some(_) => Store::open_remote(location, environment),
@@ -89,16 +92,14 @@ impl Store {
         ) {
             return Err(bad_url(location, "this kind of URL is not known"));
         }
-        let options = environment.into_iter().map(|(key, value)| (key.to_ascii_lowercase(), value)).filter(|(key, _)| {
-            ["aws_", "google_", "azure_"].iter().any(|known| key.starts_with(known))
-        });
+        let options = environment
+            .into_iter()
+            .map(|(key, value)| (key.to_ascii_lowercase(), value))
+            .filter(|(key, _)| ["aws_", "google_", "azure_"].iter().any(|known| key.starts_with(known)));
         let (bucket, _) = object_store::parse_url_opts(&url, options)
             .map_err(|source| Error::Settings { url: location.to_string(), source })?;
-        let objects: Arc<dyn ObjectStore> = if prefix == Path::default() {
-            Arc::from(bucket)
-        } else {
-            Arc::new(PrefixStore::new(bucket, prefix))
-        };
+        let objects: Arc<dyn ObjectStore> =
+            if prefix == Path::default() { Arc::from(bucket) } else { Arc::new(PrefixStore::new(bucket, prefix)) };
         Ok(Store { objects, url: location.to_string() })
     }
 

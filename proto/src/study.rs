@@ -21,6 +21,6 @@ pub use error::Error;
 pub use file::{DataFormat, DataSource, StudyFile};
 pub use preset::Preset;
 pub use settings::{
-    Classes, ClassCount, Condition, ConditionSet, Data, DataSummary, Labels, Model, ModelKind, Optimizer, Oversample, Probe,
-    ProbeKind, ReadOut, Scoring, Shuffle, Split, States, Statistics, Study, Training,
+    ClassCount, Classes, Condition, ConditionSet, Data, DataSummary, Labels, Model, ModelKind, Optimizer, Oversample,
+    Probe, ProbeKind, ReadOut, Scoring, Shuffle, Split, States, Statistics, Study, Training,
 };

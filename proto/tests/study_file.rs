@@ -42,16 +42,24 @@ fn a_minimal_file_means_all_pairs_with_both_labels_and_the_papers_lstm() {
 fn the_papers_preset_gives_the_papers_choices_throughout() {
     let study = resolve(&MINIMAL.replace("name = \"mini\"", "name = \"mini\"\npreset = \"paper\"")).unwrap();
     let toml = study.to_toml().unwrap();
-    for choice in
-        ["split = \"random\"", "oversample = \"pool\"", "shuffle = \"data-set\"", "evaluation = \"batch\"", "read_out = \"last-step\"", "scoring = \"resubstitution\"", "states = \"training-passes\""]
-    {
+    for choice in [
+        "split = \"random\"",
+        "oversample = \"pool\"",
+        "shuffle = \"data-set\"",
+        "evaluation = \"batch\"",
+        "read_out = \"last-step\"",
+        "scoring = \"resubstitution\"",
+        "states = \"training-passes\"",
+    ] {
         assert!(toml.contains(choice), "{choice} is missing in\n{toml}");
     }
 }
 
 #[test]
 fn a_stored_study_is_a_study_file_again_and_means_the_same() {
-    let typed = format!("{MINIMAL}[data.generate]\nsteps = 12\n[[conditions]]\nname = \"xy\"\nclasses = [[\"up\", \"wave\"]]\nfeatures = [\"y\", \"x\"]\npad_to = 10\n[[conditions]]\nclasses = \"all\"\nlabels = [\"true\"]\n[[models]]\nname = \"small\"\nkind = \"lstm\"\nhidden = 7\nlayers = 2\n");
+    let typed = format!(
+        "{MINIMAL}[data.generate]\nsteps = 12\n[[conditions]]\nname = \"xy\"\nclasses = [[\"up\", \"wave\"]]\nfeatures = [\"y\", \"x\"]\npad_to = 10\n[[conditions]]\nclasses = \"all\"\nlabels = [\"true\"]\n[[models]]\nname = \"small\"\nkind = \"lstm\"\nhidden = 7\nlayers = 2\n"
+    );
     let study = resolve(&typed).unwrap();
     let stored = study.to_toml().unwrap();
     let again = parse(&stored).unwrap().resolve_stored().unwrap_or_else(|error| panic!("{error}\n{stored}"));
@@ -63,10 +71,22 @@ fn a_stored_study_is_a_study_file_again_and_means_the_same() {
 fn wrong_files_are_told_the_line_the_key_and_what_is_allowed() {
     let wrong = [
         ("name = \"a b\"\n", "line 1", "letters, digits"),
-        ("name = \"m\"\nsede = 3\n[[data]]\nname = \"joints\"\nformat = \"generated\"\n", "line 2", "unknown field `sede`"),
+        (
+            "name = \"m\"\nsede = 3\n[[data]]\nname = \"joints\"\nformat = \"generated\"\n",
+            "line 2",
+            "unknown field `sede`",
+        ),
         ("name = \"m\"\nseeds = 0\n[[data]]\nname = \"joints\"\nformat = \"generated\"\n", "line 2", "at least 1"),
-        ("name = \"m\"\nseeds = [1, 2, 1]\n[[data]]\nname = \"joints\"\nformat = \"generated\"\n", "line 2", "named twice"),
-        ("name = \"m\"\nseeds = \"many\"\n[[data]]\nname = \"joints\"\nformat = \"generated\"\n", "line 2", "a count such as"),
+        (
+            "name = \"m\"\nseeds = [1, 2, 1]\n[[data]]\nname = \"joints\"\nformat = \"generated\"\n",
+            "line 2",
+            "named twice",
+        ),
+        (
+            "name = \"m\"\nseeds = \"many\"\n[[data]]\nname = \"joints\"\nformat = \"generated\"\n",
+            "line 2",
+            "a count such as",
+        ),
         ("name = \"m\"\npreset = \"loud\"\n[[data]]\nname = \"joints\"\nformat = \"generated\"\n", "line 2", "`sound`"),
         ("name = \"m\"\n", "", "[[data]]"),
         ("name = \"m\"\n[[data]]\nname = \"joints\"\nformat = \"mat\"\n", "line 4", "`ts`"),
@@ -100,14 +120,22 @@ fn wrong_files_are_told_the_line_the_key_and_what_is_allowed() {
 #[test]
 fn a_run_id_follows_from_what_decides_its_numbers_and_from_nothing_else() {
     let ids = |text: &str| -> Vec<String> {
-        plan::shards(&resolve(text).unwrap()).unwrap().flat_map(|shard| shard.runs().map(|run| run.id.to_string()).collect::<Vec<_>>()).collect()
+        plan::shards(&resolve(text).unwrap())
+            .unwrap()
+            .flat_map(|shard| shard.runs().map(|run| run.id.to_string()).collect::<Vec<_>>())
+            .collect()
     };
     let base = ids(MINIMAL);
     assert_eq!(base.len(), 6 * 20);
     let renamed = MINIMAL.replace("mini", "other") + "[[models]]\nname = \"renamed\"\nkind = \"lstm\"\nhidden = 3\n";
     assert_eq!(ids(&renamed), base, "names of study and model do not decide numbers, nor does writing a default out");
     assert_eq!(ids(&MINIMAL.replace("name = \"mini\"", "name = \"mini\"\nshard_size = 7")), base);
-    for change in ["[training]\nepochs = 51\n", "[probe]\nk = 5\n", "[[conditions]]\npad_to = 29\n", "[[models]]\nkind = \"lstm\"\nhidden = 4\n"] {
+    for change in [
+        "[training]\nepochs = 51\n",
+        "[probe]\nk = 5\n",
+        "[[conditions]]\npad_to = 29\n",
+        "[[models]]\nkind = \"lstm\"\nhidden = 4\n",
+    ] {
         let changed = ids(&format!("{MINIMAL}{change}"));
         assert!(changed.iter().all(|id| !base.contains(id)), "{change}");
     }

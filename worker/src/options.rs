@@ -70,12 +70,17 @@ impl Options {
     pub fn settings(&self) -> Result<agent::Settings, Error> {
         let slots = match self.slots {
             Some(slots) if (1..=SLOTS_MAX).contains(&slots) => slots,
-            Some(slots) => return Err(Error::Flag(format!("--slots is {slots}; it must lie between 1 and {SLOTS_MAX}"))),
+            Some(slots) => {
+                return Err(Error::Flag(format!("--slots is {slots}; it must lie between 1 and {SLOTS_MAX}")));
+            }
             None => std::thread::available_parallelism().map_or(1, usize::from),
         };
         let name = self.name.clone().unwrap_or_else(default_name);
         if name.is_empty() || name.len() > MAX_NAME_BYTES {
-            return Err(Error::Flag(format!("--name must have 1 to {MAX_NAME_BYTES} characters; `{name}` has {}", name.len())));
+            return Err(Error::Flag(format!(
+                "--name must have 1 to {MAX_NAME_BYTES} characters; `{name}` has {}",
+                name.len()
+            )));
         }
         Ok(agent::Settings {
             coordinator: self.coordinator.clone(),
@@ -89,8 +94,13 @@ impl Options {
 }
 
 fn default_name() -> String {
-    let host = std::fs::read_to_string(PathBuf::from("/proc/sys/kernel/hostname")).or_else(|_| std::env::var("HOSTNAME"));
-    let host = host.ok().map(|name| name.trim().to_string()).filter(|name| !name.is_empty()).unwrap_or_else(|| "worker".to_string());
+    let host =
+        std::fs::read_to_string(PathBuf::from("/proc/sys/kernel/hostname")).or_else(|_| std::env::var("HOSTNAME"));
+    let host = host
+        .ok()
+        .map(|name| name.trim().to_string())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "worker".to_string());
     format!("{host}-{}", std::process::id())
 }
 
@@ -105,7 +115,13 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .map_err(|source| Error::System { what: "cannot listen for SIGTERM", source })?;
     let name = settings.name.clone();
-    println!("curvefleet worker {} ({} slots, {}) works for {}", name, settings.slots, crate::train::backend::name(), settings.coordinator);
+    println!(
+        "curvefleet worker {} ({} slots, {}) works for {}",
+        name,
+        settings.slots,
+        crate::train::backend::name(),
+        settings.coordinator
+    );
     let agent = Agent::new(settings, Arc::new(DataCache::default()))?;
     let working = tokio::spawn(agent.work(stopping));
     tokio::spawn(async move {

@@ -26,7 +26,10 @@ fn assert_close(what: &str, found: &[f32], expected: &Value) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
         let difference = f64::from((found - expected).abs());
-        assert!(difference <= TOLERANCE * (1.0 + f64::from(expected.abs())), "{what}[{index}] is {found}, PyTorch has {expected}");
+        assert!(
+            difference <= TOLERANCE * (1.0 + f64::from(expected.abs())),
+            "{what}[{index}] is {found}, PyTorch has {expected}"
+        );
     }
 }
 
@@ -98,12 +101,17 @@ fn forward_gradients_updates_and_evaluation_equal_pytorchs() {
             let x = numbers(&step["x"]);
             let rows: Vec<&[f32]> = x.chunks(time * features).collect();
             let labels: Vec<u32> = numbers(&step["y"]).iter().map(|label| *label as u32).collect();
-            let batch = if normed { statistics.normalise_by_batch(&rows, features, &device) } else { raw_batch(&x, time, features, &device) };
+            let batch = if normed {
+                statistics.normalise_by_batch(&rows, features, &device)
+            } else {
+                raw_batch(&x, time, features, &device)
+            };
             let output = model.forward(batch, &vec![time as u32 - 1; rows.len()]);
 
             let steps: Vec<Vec<f32>> = output.states.iter().map(|state| values(state.clone())).collect();
-            let by_sample: Vec<f32> =
-                (0..rows.len()).flat_map(|n| steps.iter().flat_map(move |state| state[n * hidden..(n + 1) * hidden].to_vec())).collect();
+            let by_sample: Vec<f32> = (0..rows.len())
+                .flat_map(|n| steps.iter().flat_map(move |state| state[n * hidden..(n + 1) * hidden].to_vec()))
+                .collect();
             assert_close("hidden", &by_sample, &step["hidden_all"]);
             assert_close("logits", &values(output.logits.clone()), &step["logits"]);
             let loss = cross_entropy(output.logits, &labels, &device);
@@ -136,7 +144,9 @@ fn forward_gradients_updates_and_evaluation_equal_pytorchs() {
         if normed {
             let x = numbers(&case["eval"]["x"]);
             let rows: Vec<&[f32]> = x.chunks(time * features).collect();
-            let output = model.valid().forward(statistics.normalise_by_running(&rows, features, &plain), &vec![time as u32 - 1; rows.len()]);
+            let output = model
+                .valid()
+                .forward(statistics.normalise_by_running(&rows, features, &plain), &vec![time as u32 - 1; rows.len()]);
             assert_close("logits in evaluation mode", &values(output.logits), &case["eval"]["logits"]);
         }
     }

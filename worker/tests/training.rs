@@ -23,7 +23,14 @@ fn settings(preset: Preset, labels: Labels) -> (RunSettings, Arc<Selection>) {
     (training.epochs, training.batch_size, training.learning_rate) = (12, 8, 5e-3);
     let selection = Arc::new(select(&dataset, &condition, training.shuffle).unwrap());
     let model = RunModel { kind: ModelKind::Lstm, hidden: 8, layers: 1 };
-    let settings = RunSettings { numbers_version: 1, data_sha256: "00".repeat(32), condition, model, training, probe: preset.probe() };
+    let settings = RunSettings {
+        numbers_version: 1,
+        data_sha256: "00".repeat(32),
+        condition,
+        model,
+        training,
+        probe: preset.probe(),
+    };
     (settings, selection)
 }
 
@@ -74,7 +81,8 @@ fn every_combination_of_choices_trains() {
                     let mut settings = base.clone();
                     (settings.probe.scoring, settings.probe.states) = (scoring, states);
                     (settings.training.evaluation, settings.training.oversample) = (evaluation, oversample);
-                    (settings.training.epochs, settings.model.layers, settings.training.read_out) = (2, 2, ReadOut::LastStep);
+                    (settings.training.epochs, settings.model.layers, settings.training.read_out) =
+                        (2, 2, ReadOut::LastStep);
                     assert_eq!(curve(&settings, &selection, 0).unwrap().epochs.len(), 2);
                 }
             }

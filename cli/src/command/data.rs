@@ -161,13 +161,18 @@ impl Import {
 impl Show {
     async fn execute(self) -> Result<(), Failure> {
         let (bytes, name) = if Path::new(&self.dataset).is_file() {
-            let bytes = std::fs::read(&self.dataset).map_err(|error| Failure::user(format!("{} cannot be read: {error}", self.dataset)))?;
+            let bytes = std::fs::read(&self.dataset)
+                .map_err(|error| Failure::user(format!("{} cannot be read: {error}", self.dataset)))?;
             (bytes.into(), self.dataset.clone())
         } else {
             let store = Store::open(&self.store, std::env::vars())?;
             let name = store.locate(&dataset_key(&self.dataset));
             let missing = |error: object_store::Error| match error {
-                object_store::Error::NotFound { .. } => Failure::user(format!("there is no data set {} in the store {}, and no file of that name", self.dataset, store.url())),
+                object_store::Error::NotFound { .. } => Failure::user(format!(
+                    "there is no data set {} in the store {}, and no file of that name",
+                    self.dataset,
+                    store.url()
+                )),
                 error => Failure::other(format!("{name} cannot be read: {error}")),
             };
             let object = store.objects().get(&Key::from(dataset_key(&self.dataset))).await.map_err(missing)?;

@@ -42,8 +42,16 @@ impl Logs {
             println!("run {} has not been tried yet", self.run);
         }
         for attempt in attempts {
-            println!("{}  {}  worker {}, fence {}", time(attempt.at_ms), attempt.outcome, attempt.worker, attempt.fence);
-            for line in [&attempt.error, &attempt.log].into_iter().filter(|text| !text.is_empty()).flat_map(|text| text.lines()) {
+            println!(
+                "{}  {}  worker {}, fence {}",
+                time(attempt.at_ms),
+                attempt.outcome,
+                attempt.worker,
+                attempt.fence
+            );
+            for line in
+                [&attempt.error, &attempt.log].into_iter().filter(|text| !text.is_empty()).flat_map(|text| text.lines())
+            {
                 println!("    {line}");
             }
         }

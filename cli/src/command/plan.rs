@@ -21,7 +21,7 @@ use crate::study_source::StudySource;
 
 /// What one core does in a second with matrices large enough, and what it spends on a batch's time step besides, for a rough
 /// estimate of the time; docs/benchmarks.md has the measurements.
-const FLOP_PER_CORE_SECOND: f64 = 20e9;
+const FLOP_PER_CORE_SECOND: f64 = 10e9;
 const SECONDS_PER_BATCH_STEP: f64 = 100e-6;
 
 /// Show what a study file would run, how much work that is, and what is done already.
@@ -62,7 +62,8 @@ impl Plan {
         let wrong = |error: plan::Error| Failure::user(error);
         let lines: Vec<Line> = plan::cells(&study).map_err(wrong)?.iter().map(|cell| line(&study, cell)).collect();
         let shards: Vec<_> = plan::shards(&study).map_err(wrong)?.collect();
-        let runs: Vec<String> = shards.iter().flat_map(|shard| shard.runs().map(|run| run.id.to_string()).collect::<Vec<_>>()).collect();
+        let runs: Vec<String> =
+            shards.iter().flat_map(|shard| shard.runs().map(|run| run.id.to_string()).collect::<Vec<_>>()).collect();
         let done = match (&self.coordinator, &store) {
             (Some(url), _) => done_by_coordinator(url, &runs).await?,
             (None, Some(store)) => done_in_store(store, &runs).await?,
@@ -77,13 +78,25 @@ impl Plan {
             print_json(&json(&study, &lines, shards.len(), runs.len(), done, flop_in_all));
             return Ok(());
         }
-        println!("study {} (preset {}): {} in {}", study.name, study.preset.as_str(), counted(runs.len() as u64, "run"), counted(shards.len() as u64, "shard"));
+        println!(
+            "study {} (preset {}): {} in {}",
+            study.name,
+            study.preset.as_str(),
+            counted(runs.len() as u64, "run"),
+            counted(shards.len() as u64, "shard")
+        );
         print_parts(&study, &lines);
-        println!("  work        {} in all, roughly {} on {}", flop(flop_in_all), duration(time), counted(cores as u64, "core"));
+        println!(
+            "  work        {} in all, roughly {} on {}",
+            flop(flop_in_all),
+            duration(time),
+            counted(cores as u64, "core")
+        );
         println!("  done        {} of {}", grouped(done), counted(runs.len() as u64, "run"));
         if self.long {
             println!();
-            let rows: Vec<Vec<String>> = lines.iter().map(|line| vec![line.title.clone(), grouped(line.parameters), flop(line.flop)]).collect();
+            let rows: Vec<Vec<String>> =
+                lines.iter().map(|line| vec![line.title.clone(), grouped(line.parameters), flop(line.flop)]).collect();
             crate::listing::print_table(&["condition and model", "parameters", "work per run"], &rows);
         }
         Ok(())
@@ -107,7 +120,11 @@ fn line(study: &Study, cell: &plan::Cell<'_>) -> Line {
 fn print_parts(study: &Study, lines: &[Line]) {
     for data in &study.data {
         let summary = &data.summary;
-        let steps = if summary.steps_min == summary.steps_max { format!("{}", summary.steps_max) } else { format!("{} to {}", summary.steps_min, summary.steps_max) };
+        let steps = if summary.steps_min == summary.steps_max {
+            format!("{}", summary.steps_max)
+        } else {
+            format!("{} to {}", summary.steps_min, summary.steps_max)
+        };
         println!(
             "  data        {}: {} in {} classes, {} time steps of {}",
             data.name,
@@ -129,17 +146,43 @@ fn print_parts(study: &Study, lines: &[Line]) {
             counted(set.features.len() as u64, "feature")
         );
     }
-    let parameters = |name: &str| lines.iter().filter(|line| line.title.ends_with(&format!(", {name})"))).map(|line| line.parameters).max().unwrap_or(0);
+    let parameters = |name: &str| {
+        lines
+            .iter()
+            .filter(|line| line.title.ends_with(&format!(", {name})")))
+            .map(|line| line.parameters)
+            .max()
+            .unwrap_or(0)
+    };
     for model in &study.models {
-        let hidden = if model.hidden == 0 { "as many hidden units as features".to_string() } else { counted(u64::from(model.hidden), "hidden unit") };
-        println!("  model       {}: {}, {hidden}, up to {}", model.name, counted(u64::from(model.layers), "layer"), counted(parameters(&model.name), "parameter"));
+        let hidden = if model.hidden == 0 {
+            "as many hidden units as features".to_string()
+        } else {
+            counted(u64::from(model.hidden), "hidden unit")
+        };
+        println!(
+            "  model       {}: {}, {hidden}, up to {}",
+            model.name,
+            counted(u64::from(model.layers), "layer"),
+            counted(parameters(&model.name), "parameter")
+        );
     }
-    println!("  training    {} each, batches of {}, {}", counted(u64::from(study.training.epochs), "epoch"), study.training.batch_size, counted(study.seeds.len() as u64, "seed"));
+    println!(
+        "  training    {} each, batches of {}, {}",
+        counted(u64::from(study.training.epochs), "epoch"),
+        study.training.batch_size,
+        counted(study.seeds.len() as u64, "seed")
+    );
     println!("  probe       {} nearest neighbours, {}", study.probe.k, study.probe.scoring.as_str());
 }
 
 fn json(study: &Study, lines: &[Line], shards: usize, runs: usize, done: u64, flop: f64) -> serde_json::Value {
-    let cells: Vec<_> = lines.iter().map(|line| serde_json::json!({ "title": line.title, "parameters": line.parameters, "flop_per_run": line.flop })).collect();
+    let cells: Vec<_> = lines
+        .iter()
+        .map(
+            |line| serde_json::json!({ "title": line.title, "parameters": line.parameters, "flop_per_run": line.flop }),
+        )
+        .collect();
     serde_json::json!({
         "study": study.name, "preset": study.preset.as_str(), "runs": runs, "shards": shards, "done": done, "flop": flop, "cells": cells,
     })
@@ -157,7 +200,11 @@ async fn done_by_coordinator(url: &str, runs: &[String]) -> Result<u64, Failure>
 /// Runs that the manifest of any study in the store lists as done.
 async fn done_in_store(store: &Store, runs: &[String]) -> Result<u64, Failure> {
     let unreadable = |error: String| Failure::other(format!("the store {} cannot be read: {error}", store.url()));
-    let listed = store.objects().list_with_delimiter(Some(&Path::from("studies"))).await.map_err(|error| unreadable(error.to_string()))?;
+    let listed = store
+        .objects()
+        .list_with_delimiter(Some(&Path::from("studies")))
+        .await
+        .map_err(|error| unreadable(error.to_string()))?;
     let wanted: HashSet<&String> = runs.iter().collect();
     let mut done = HashSet::new();
     for folder in listed.common_prefixes {

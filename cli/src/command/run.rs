@@ -16,6 +16,7 @@ use curvefleet_worker::agent::{Agent, DataCache};
 use futures::TryStreamExt;
 use object_store::ObjectStore;
 use object_store::path::Path;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -83,10 +84,20 @@ impl Fleet {
             expire_leases_at_start: true,
             ..curvefleet_coordinator::Options::default()
         };
-        Ok(Fleet { coordinator: Coordinator::start(options).await?, workers: JoinSet::new(), stop: watch::channel(false).0 })
+        Ok(Fleet {
+            coordinator: Coordinator::start(options).await?,
+            workers: JoinSet::new(),
+            stop: watch::channel(false).0,
+        })
     }
 
-    async fn train(&mut self, store: &Store, loaded: crate::study_source::Loaded, workers: usize, retry: bool) -> Result<ExitCode, Failure> {
+    async fn train(
+        &mut self,
+        store: &Store,
+        loaded: crate::study_source::Loaded,
+        workers: usize,
+        retry: bool,
+    ) -> Result<ExitCode, Failure> {
         let mut client = client::connect(&self.coordinator.url()).await?;
         let study = loaded.study.name.clone();
         let (mut status, reply) = submit(&mut client, store, loaded).await?;
@@ -104,7 +115,11 @@ impl Fleet {
         let began = Instant::now();
         let status = tokio::select! {
             followed = follow(&mut client, &study) => followed?,
-            _ = tokio::signal::ctrl_c() => return self.interrupted(&mut client, &study).await,
+            ended = self.workers.join_next() => return Err(why(ended)),
+            stopped = told_to_stop() => {
+                stopped?;
+                return self.interrupted(&mut client, &study).await;
+            }
         };
         println!("{} in {}", outcome(&status), duration(began.elapsed()));
         show_failures(&mut client, &status).await?;
@@ -133,7 +148,12 @@ impl Fleet {
         Ok(())
     }
 
-    async fn nothing_to_do(&mut self, client: &mut Client, store: &Store, status: &StudyStatus) -> Result<ExitCode, Failure> {
+    async fn nothing_to_do(
+        &mut self,
+        client: &mut Client,
+        store: &Store,
+        status: &StudyStatus,
+    ) -> Result<ExitCode, Failure> {
         let runs = status.runs.unwrap_or_default();
         if runs.done == runs.planned {
             println!("all {} of study {} are done already", counted(runs.planned, "run"), status.name);
@@ -145,7 +165,9 @@ impl Fleet {
         match latest_report(store, &status.name).await? {
             Some(location) => println!("report: {location}"),
             None => {
-                client.write_manifest(curvefleet_proto::v1::WriteManifestRequest { study: status.name.clone() }).await?;
+                client
+                    .write_manifest(curvefleet_proto::v1::WriteManifestRequest { study: status.name.clone() })
+                    .await?;
                 show(&report(store, &status.name).await?);
             }
         }
@@ -156,14 +178,19 @@ impl Fleet {
     async fn interrupted(&mut self, client: &mut Client, study: &str) -> Result<ExitCode, Failure> {
         eprintln!("stopping after the epochs at hand (Ctrl-C again to stop at once)");
         tokio::spawn(async {
-            if tokio::signal::ctrl_c().await.is_ok() {
+            if told_to_stop().await.is_ok() {
                 std::process::exit(i32::from(INTERRUPTED));
             }
         });
         self.dismiss().await;
         let request = curvefleet_proto::v1::GetStudyRequest { name: study.to_string() };
-        let runs = client.get_study(request).await?.into_inner().status.and_then(|status| status.runs).unwrap_or_default();
-        println!("stopped: {} of {} done; the same command goes on from here", grouped(runs.done), counted(runs.planned, "run"));
+        let runs =
+            client.get_study(request).await?.into_inner().status.and_then(|status| status.runs).unwrap_or_default();
+        println!(
+            "stopped: {} of {} done; the same command goes on from here",
+            grouped(runs.done),
+            counted(runs.planned, "run")
+        );
         Ok(ExitCode::from(INTERRUPTED))
     }
 
@@ -185,11 +212,35 @@ impl Fleet {
     }
 }
 
+/// Waits for Ctrl-C or SIGTERM.
+async fn told_to_stop() -> Result<(), Failure> {
+    let deaf = |error: std::io::Error| Failure::other(format!("cannot listen for signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(deaf)?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(deaf),
+    }
+}
+
+/// Why a worker ended although nobody told it to.
+fn why(ended: Option<Result<Result<(), curvefleet_worker::Error>, tokio::task::JoinError>>) -> Failure {
+    match ended {
+        Some(Ok(Err(error))) => error.into(),
+        Some(Err(error)) => Failure::other(format!("a worker ended: {error}")),
+        Some(Ok(Ok(()))) | None => Failure::other("a worker ended without a reason"),
+    }
+}
+
 fn announce(status: &StudyStatus, reused: u64, workers: usize, store: &Store) {
     let runs = status.runs.unwrap_or_default();
     let done = if runs.done > 0 { format!(", {} done already", grouped(runs.done)) } else { String::new() };
     let elsewhere = if reused > 0 { format!(" ({} of them in other studies)", grouped(reused)) } else { String::new() };
-    println!("study {}: {}{done}{elsewhere}, {} on this machine", status.name, counted(runs.planned, "run"), counted(workers as u64, "worker"));
+    println!(
+        "study {}: {}{done}{elsewhere}, {} on this machine",
+        status.name,
+        counted(runs.planned, "run"),
+        counted(workers as u64, "worker")
+    );
     println!("folder: {}", store.locate(&study_folder(&status.name)));
 }
 
@@ -207,7 +258,9 @@ fn show(summary: &ReportSummary) {
 /// Where the newest report of a study lies.
 async fn latest_report(store: &Store, study: &str) -> Result<Option<String>, Failure> {
     let folder = Path::from(format!("{}/reports", study_folder(study)));
-    let found: Result<Vec<_>, _> = store.objects().list(Some(&folder)).map_ok(|object| object.location.to_string()).try_collect().await;
-    let found = found.map_err(|error| Failure::other(format!("the store {} cannot be listed: {error}", store.url())))?;
+    let found: Result<Vec<_>, _> =
+        store.objects().list(Some(&folder)).map_ok(|object| object.location.to_string()).try_collect().await;
+    let found =
+        found.map_err(|error| Failure::other(format!("the store {} cannot be listed: {error}", store.url())))?;
     Ok(found.into_iter().filter(|key| key.ends_with("/index.html")).max().map(|key| store.locate(&key)))
 }

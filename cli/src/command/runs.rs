@@ -66,7 +66,10 @@ impl Runs {
         if !self.json && rows.is_empty() {
             println!("no run of study {} is in that state", self.study);
         } else if !self.json {
-            print_table(&["run", "data", "condition", "labels", "model", "seed", "state", "attempts", "worker", "error"], &rows);
+            print_table(
+                &["run", "data", "condition", "labels", "model", "seed", "state", "attempts", "worker", "error"],
+                &rows,
+            );
         }
         Ok(())
     }
@@ -75,7 +78,13 @@ impl Runs {
 fn row(run: &RunStatus) -> Vec<String> {
     let text = [&run.run, &run.data, &run.condition, &run.labels, &run.model].map(String::clone);
     let mut row = Vec::from(text);
-    row.extend([run.seed.to_string(), run_state(run.state).to_string(), run.attempts.to_string(), run.worker.clone(), run.error.clone()]);
+    row.extend([
+        run.seed.to_string(),
+        run_state(run.state).to_string(),
+        run.attempts.to_string(),
+        run.worker.clone(),
+        run.error.clone(),
+    ]);
     row
 }
 

@@ -58,9 +58,16 @@ impl Submit {
 ///
 /// # Errors
 /// If the store or the coordinator refuses them.
-pub async fn submit(client: &mut Client, store: &Store, mut loaded: Loaded) -> Result<(StudyStatus, SubmitStudyResponse), Failure> {
+pub async fn submit(
+    client: &mut Client,
+    store: &Store,
+    mut loaded: Loaded,
+) -> Result<(StudyStatus, SubmitStudyResponse), Failure> {
     loaded.upload(store).await?;
-    let study_toml = loaded.study.to_toml().map_err(|error| Failure::user(format!("the study cannot be written as TOML: {error}")))?;
+    let study_toml = loaded
+        .study
+        .to_toml()
+        .map_err(|error| Failure::user(format!("the study cannot be written as TOML: {error}")))?;
     let reply = client.submit_study(SubmitStudyRequest { study_toml }).await?.into_inner();
     let status = reply.status.clone().ok_or_else(|| Failure::other("the coordinator answered without a status"))?;
     Ok((status, reply))

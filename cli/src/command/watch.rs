@@ -59,9 +59,16 @@ pub fn outcome(status: &StudyStatus) -> String {
     let runs = status.runs.unwrap_or_default();
     let name = &status.name;
     match status.state() {
-        StudyState::Cancelled => format!("study {name} is cancelled: {} of {} done", grouped(runs.done), counted(runs.planned, "run")),
+        StudyState::Cancelled => {
+            format!("study {name} is cancelled: {} of {} done", grouped(runs.done), counted(runs.planned, "run"))
+        }
         StudyState::Stopped => format!("study {name} is stopped: {}", status.stop_reason),
-        _ if runs.failed > 0 => format!("study {name} has ended: {} of {} done, {} failed", grouped(runs.done), counted(runs.planned, "run"), grouped(runs.failed)),
+        _ if runs.failed > 0 => format!(
+            "study {name} has ended: {} of {} done, {} failed",
+            grouped(runs.done),
+            counted(runs.planned, "run"),
+            grouped(runs.failed)
+        ),
         _ => format!("study {name}: {} of {} done", grouped(runs.done), counted(runs.planned, "run")),
     }
 }
@@ -74,9 +81,17 @@ pub async fn show_failures(client: &mut Client, status: &StudyStatus) -> Result<
     if status.runs.unwrap_or_default().failed == 0 {
         return Ok(());
     }
-    let request = ListRunsRequest { study: status.name.clone(), state: RunState::Failed.into(), page_size: FAILURES_SHOWN, page: String::new() };
+    let request = ListRunsRequest {
+        study: status.name.clone(),
+        state: RunState::Failed.into(),
+        page_size: FAILURES_SHOWN,
+        page: String::new(),
+    };
     for run in client.list_runs(request).await?.into_inner().runs {
-        eprintln!("  run {} ({} {}, {} labels, {}, seed {}): {}", run.run, run.data, run.condition, run.labels, run.model, run.seed, run.error);
+        eprintln!(
+            "  run {} ({} {}, {} labels, {}, seed {}): {}",
+            run.run, run.data, run.condition, run.labels, run.model, run.seed, run.error
+        );
     }
     Ok(())
 }

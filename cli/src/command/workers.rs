@@ -29,9 +29,15 @@ impl Workers {
         if self.json {
             print_json(&workers.iter().map(json).collect());
         } else if workers.is_empty() {
-            println!("no worker has called yet; start one with: curvefleet worker --coordinator {}", self.coordinator.coordinator);
+            println!(
+                "no worker has called yet; start one with: curvefleet worker --coordinator {}",
+                self.coordinator.coordinator
+            );
         } else {
-            print_table(&["worker", "alive", "slots", "shards", "backend", "version", "last seen"], &workers.iter().map(row).collect::<Vec<_>>());
+            print_table(
+                &["worker", "alive", "slots", "shards", "backend", "version", "last seen"],
+                &workers.iter().map(row).collect::<Vec<_>>(),
+            );
         }
         Ok(())
     }

@@ -35,8 +35,10 @@ fn the_same_study_in_two_folders_gives_the_same_curves_to_the_byte() {
     let parts = folders.each_ref().map(|folder| {
         run(curvefleet(folder.path()).args(["run", "study.toml"])).succeeded();
         let store = folder.path().join("curvefleet-data");
-        let mut parts: Vec<(String, Vec<u8>)> =
-            manifest(&store, "twin").into_values().map(|part| (part.clone(), std::fs::read(store.join(part)).unwrap())).collect();
+        let mut parts: Vec<(String, Vec<u8>)> = manifest(&store, "twin")
+            .into_values()
+            .map(|part| (part.clone(), std::fs::read(store.join(part)).unwrap()))
+            .collect();
         parts.sort();
         parts
     });

@@ -26,7 +26,13 @@ fn a_study_survives_the_sigkill_of_a_worker_with_every_run_done_exactly_once() {
     // The victim dies while it holds a shard and the study is far from its end.
     loop {
         let workers: serde_json::Value = serde_json::from_str(&ask(&["workers", "--json"]).succeeded().out).unwrap();
-        let holds = |name: &str| workers.as_array().unwrap().iter().any(|worker| worker["name"] == name && worker["shards"].as_u64() > Some(0));
+        let holds = |name: &str| {
+            workers
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|worker| worker["name"] == name && worker["shards"].as_u64() > Some(0))
+        };
         if holds("victim") {
             break;
         }

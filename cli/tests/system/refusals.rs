@@ -23,8 +23,14 @@ fn wrong_study_files_are_refused_before_anything_is_written() {
         ("name = \"x\"\nsede = 3\n", &["study.toml: line 2", "sede", "seeds"]),
         ("name = ", &["study.toml: line 1"]),
         ("name = \"x\"\n", &["[[data]]"]),
-        ("name = \"x\"\n[[data]]\nname = \"d\"\nformat = \"ts\"\nfiles = [\"none.ts\"]\n", &["none.ts", "data set `d`"]),
-        ("name = \"../x\"\n[[data]]\nname = \"d\"\nformat = \"generated\"\n", &["study.toml: line 1", "letters, digits"]),
+        (
+            "name = \"x\"\n[[data]]\nname = \"d\"\nformat = \"ts\"\nfiles = [\"none.ts\"]\n",
+            &["none.ts", "data set `d`"],
+        ),
+        (
+            "name = \"../x\"\n[[data]]\nname = \"d\"\nformat = \"generated\"\n",
+            &["study.toml: line 1", "letters, digits"],
+        ),
     ];
     for (text, words) in cases {
         let folder = Folder::new().and("study.toml", text);
@@ -97,7 +103,8 @@ fn a_store_that_cannot_be_used_is_refused() {
 }
 
 fn is_root() -> bool {
-    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| status.lines().any(|line| line.starts_with("Uid:\t0\t")))
+    std::fs::read_to_string("/proc/self/status")
+        .is_ok_and(|status| status.lines().any(|line| line.starts_with("Uid:\t0\t")))
 }
 
 #[test]
@@ -121,7 +128,8 @@ fn damaged_artifacts_are_told_apart_from_results() {
     let manifest = store.join("studies/hurt/manifest.parquet");
     std::fs::write(&manifest, b"PAR1 rubbish").unwrap();
     run(curvefleet(folder.path()).args(["report", "hurt"])).refused(1, &["manifest.parquet"]);
-    std::fs::write(store.join("ledger.sqlite"), b"this is no database, whatever its name says; it is only text").unwrap();
+    std::fs::write(store.join("ledger.sqlite"), b"this is no database, whatever its name says; it is only text")
+        .unwrap();
     run_study(&folder).refused(2, &["ledger.sqlite"]);
 }
 
@@ -144,6 +152,8 @@ fn names_that_nobody_knows_are_refused() {
         ask(&[command, "unheard-of"]).refused(2, &["unheard-of"]);
     }
     ask(&["logs", "00000000000000000000000000000000"]).refused(2, &["00000000"]);
-    run(curvefleet(folder.path()).args(["status", "--coordinator", "http://127.0.0.1:1"])).refused(2, &["no coordinator answers", "127.0.0.1:1"]);
-    run(curvefleet(folder.path()).args(["worker", "--coordinator", "127.0.0.1:7700"])).refused(2, &["http://127.0.0.1:7700"]);
+    run(curvefleet(folder.path()).args(["status", "--coordinator", "http://127.0.0.1:1"]))
+        .refused(2, &["no coordinator answers", "127.0.0.1:1"]);
+    run(curvefleet(folder.path()).args(["worker", "--coordinator", "127.0.0.1:7700"]))
+        .refused(2, &["http://127.0.0.1:7700"]);
 }

@@ -64,7 +64,12 @@ fn a_study_runs_against_an_s3_server_over_http() {
         assert_eq!(epochs_by_run(&store, part)[run], 3);
     }
     assert!(report(&store, "remote").contains("<svg"));
-    assert!(in_s3(&["run", "study.toml"], SECRET).succeeded().out.starts_with("all 4 runs of study remote are done already"));
+    assert!(
+        in_s3(&["run", "study.toml"], SECRET)
+            .succeeded()
+            .out
+            .starts_with("all 4 runs of study remote are done already")
+    );
     let again = in_s3(&["report", "remote", "--name", "second"], SECRET).succeeded();
     assert!(again.out.contains("reports/second/index.html"), "{}", again.out);
     in_s3(&["report", "remote"], "not-the-secret").refused(1, &["s3://lab/experiments"]);

@@ -47,7 +47,11 @@ pub fn shards(study: &Study) -> Result<impl Iterator<Item = ShardSpec> + '_, Err
     let cells = cells(study)?;
     Ok(cells.into_iter().flat_map(move |cell| {
         let settings = RunSettings::of(study, &cell);
-        study.seeds.chunks(study.shard_size as usize).map(move |seeds| spec(study, &cell, &settings, seeds)).collect::<Vec<_>>()
+        study
+            .seeds
+            .chunks(study.shard_size as usize)
+            .map(move |seeds| spec(study, &cell, &settings, seeds))
+            .collect::<Vec<_>>()
     }))
 }
 

@@ -20,7 +20,8 @@ pub struct Work {
 pub fn of(study: &Study, cell: &Cell<'_>) -> Work {
     let settings = RunSettings::of(study, cell);
     let training = &study.training;
-    let counts: Vec<f64> = cell.condition.classes.iter().map(|class| cell.data.summary.count_of(class).unwrap_or(0) as f64).collect();
+    let counts: Vec<f64> =
+        cell.condition.classes.iter().map(|class| cell.data.summary.count_of(class).unwrap_or(0) as f64).collect();
     let samples: f64 = counts.iter().sum();
     let test = samples * training.test_fraction;
     let drawn = match training.oversample {

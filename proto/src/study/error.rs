@@ -46,7 +46,9 @@ fn find(text: &str, path: &[Step<'_>]) -> Option<usize> {
     let mut offset = found_key.span().start;
     for step in rest {
         let next = match (*step, value.get_ref()) {
-            (Step::Key(key), DeValue::Table(table)) => table.get_key_value(key).map(|(key, value)| (key.span().start, value)),
+            (Step::Key(key), DeValue::Table(table)) => {
+                table.get_key_value(key).map(|(key, value)| (key.span().start, value))
+            }
             (Step::Index(index), DeValue::Array(array)) => array.get(index).map(|value| (value.span().start, value)),
             _ => None,
         };

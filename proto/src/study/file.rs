@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::error::Error;
 use super::preset::Preset;
 use super::settings::{
-    ClassCount, Labels, ModelKind, Optimizer, Oversample, ProbeKind, ReadOut, Scoring, Shuffle, Split, States, Statistics,
+    ClassCount, Labels, ModelKind, Optimizer, Oversample, ProbeKind, ReadOut, Scoring, Shuffle, Split, States,
+    Statistics,
 };
 use crate::limits::MAX_STUDY_BYTES;
 
@@ -223,7 +224,10 @@ pub struct ConditionsEntry {
 
 /// Which classes are told apart.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged, expecting = "expected \"pairs\", \"all\" or a list such as [[\"joy\", \"anger\"], [\"joy\", \"fear\"]]")]
+#[serde(
+    untagged,
+    expecting = "expected \"pairs\", \"all\" or a list such as [[\"joy\", \"anger\"], [\"joy\", \"fear\"]]"
+)]
 pub enum ClassesEntry {
     /// `pairs` or `all`.
     Keyword(ClassesKeyword),
@@ -308,7 +312,10 @@ pub struct Parsed {
 /// On text that is not TOML, unknown keys, and values of the wrong type: one sentence with the line and what is allowed.
 pub fn parse(text: &str) -> Result<Parsed, Error> {
     if text.len() > MAX_STUDY_BYTES {
-        return Err(Error::new(None, format!("the study file has {} bytes; at most {MAX_STUDY_BYTES} are taken", text.len())));
+        return Err(Error::new(
+            None,
+            format!("the study file has {} bytes; at most {MAX_STUDY_BYTES} are taken", text.len()),
+        ));
     }
     let file = toml::from_str(text).map_err(|error| Error::from_toml(text, &error))?;
     Ok(Parsed { file, text: text.to_string() })

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::error::{Error, Step};
-use super::file::{ClassesEntry, ClassesKeyword, ConditionsEntry, DataFormat, ModelEntry, Parsed, ProbeEntry, Seeds, TrainingEntry};
+use super::file::{
+    ClassesEntry, ClassesKeyword, ConditionsEntry, DataFormat, ModelEntry, Parsed, ProbeEntry, Seeds, TrainingEntry,
+};
 use super::preset::{self, Preset};
 use super::settings::{Classes, ConditionSet, Data, DataSummary, Labels, Model, ModelKind, Probe, Study, Training};
 use crate::limits::{MAX_NAME_BYTES, MAX_RUNS_PER_SHARD};
@@ -28,14 +30,19 @@ impl Parsed {
         let file = &self.file;
         self.check_name(&[Step::Key("name")], "name", &file.name)?;
         if file.data.is_empty() {
-            return Err(Error::new(None, "the study has no data set; add a `[[data]]` part with `name`, `format` and `files`"));
+            return Err(Error::new(
+                None,
+                "the study has no data set; add a `[[data]]` part with `name`, `format` and `files`",
+            ));
         }
         let mut names = HashSet::new();
         for (index, data) in file.data.iter().enumerate() {
             let path = [Step::Key("data"), Step::Index(index), Step::Key("name")];
             self.check_name(&path, "the data set's name", &data.name)?;
             if !names.insert(&data.name) {
-                return Err(self.error(&path, format!("two data sets are called `{}`; give each a name of its own", data.name)));
+                return Err(
+                    self.error(&path, format!("two data sets are called `{}`; give each a name of its own", data.name))
+                );
             }
             self.check_source(index)?;
         }
@@ -103,7 +110,9 @@ impl Parsed {
         if starts_well && name.chars().all(allowed) && name.len() <= MAX_NAME_BYTES {
             return Ok(());
         }
-        let rule = format!("letters, digits, `-`, `_` and `.`, begins with a letter or digit and has at most {MAX_NAME_BYTES} characters");
+        let rule = format!(
+            "letters, digits, `-`, `_` and `.`, begins with a letter or digit and has at most {MAX_NAME_BYTES} characters"
+        );
         Err(self.error(path, format!("{what} is `{name}`; a name consists of {rule}")))
     }
 
@@ -112,14 +121,20 @@ impl Parsed {
         let at = |key: &'static str, message: String| {
             Err(self.error(&[Step::Key("data"), Step::Index(index), Step::Key(key)], message))
         };
-        let sentences = matches!(data.format, DataFormat::SentenceLabel | DataFormat::Trec | DataFormat::Csv | DataFormat::JsonLines);
+        let sentences = matches!(
+            data.format,
+            DataFormat::SentenceLabel | DataFormat::Trec | DataFormat::Csv | DataFormat::JsonLines
+        );
         if data.format == DataFormat::Generated {
             if !data.files.is_empty() {
                 return at("files", format!("the data set `{}` is generated and takes no `files`", data.name));
             }
             let generate = data.generate.unwrap_or_default();
             if generate.items_per_class == 0 || generate.steps == 0 || !(0.0..=100.0).contains(&generate.noise) {
-                return at("generate", "`items_per_class` and `steps` must be at least 1 and `noise` between 0 and 100".to_string());
+                return at(
+                    "generate",
+                    "`items_per_class` and `steps` must be at least 1 and `noise` between 0 and 100".to_string(),
+                );
             }
             return Ok(());
         }
@@ -130,10 +145,19 @@ impl Parsed {
             return Ok(());
         }
         if data.files.is_empty() {
-            return at("format", format!("the data set `{}` names no `files`, and no `sha256` of an imported one", data.name));
+            return at(
+                "format",
+                format!("the data set `{}` names no `files`, and no `sha256` of an imported one", data.name),
+            );
         }
         if sentences && data.glove.is_none() {
-            return at("format", format!("the data set `{}` holds sentences and needs `glove`, a GloVe text file such as glove.6B.50d.txt", data.name));
+            return at(
+                "format",
+                format!(
+                    "the data set `{}` holds sentences and needs `glove`, a GloVe text file such as glove.6B.50d.txt",
+                    data.name
+                ),
+            );
         }
         Ok(())
     }
@@ -163,7 +187,10 @@ impl Parsed {
         if (1..=MAX_RUNS_PER_SHARD).contains(&size) {
             return Ok(size);
         }
-        Err(self.error(&[Step::Key("shard_size")], format!("`shard_size` is {size}; it must lie between 1 and {MAX_RUNS_PER_SHARD}")))
+        Err(self.error(
+            &[Step::Key("shard_size")],
+            format!("`shard_size` is {size}; it must lie between 1 and {MAX_RUNS_PER_SHARD}"),
+        ))
     }
 
     fn models(&self) -> Result<Vec<Model>, Error> {
@@ -173,7 +200,10 @@ impl Parsed {
         let mut models: Vec<Model> = Vec::new();
         for (index, entry) in self.file.models.iter().enumerate() {
             let model = self.model(index, entry)?;
-            let same = |other: &&Model| other.name == model.name || (other.kind, other.hidden, other.layers) == (model.kind, model.hidden, model.layers);
+            let same = |other: &&Model| {
+                other.name == model.name
+                    || (other.kind, other.hidden, other.layers) == (model.kind, model.hidden, model.layers)
+            };
             if let Some(other) = models.iter().find(same) {
                 let path = [Step::Key("models"), Step::Index(index)];
                 let what = if other.name == model.name { "have the same name" } else { "are the same network" };
@@ -190,11 +220,16 @@ impl Parsed {
         self.check_name(&path("name"), "the model's name", &name)?;
         let hidden = entry.hidden.unwrap_or(0);
         if hidden > HIDDEN_MAX {
-            return Err(self.error(&path("hidden"), format!("`hidden` is {hidden}; at most {HIDDEN_MAX} is allowed (0 means as many as features)")));
+            return Err(self.error(
+                &path("hidden"),
+                format!("`hidden` is {hidden}; at most {HIDDEN_MAX} is allowed (0 means as many as features)"),
+            ));
         }
         let layers = entry.layers.unwrap_or(1);
         if !(1..=LAYERS_MAX).contains(&layers) {
-            return Err(self.error(&path("layers"), format!("`layers` is {layers}; it must lie between 1 and {LAYERS_MAX}")));
+            return Err(
+                self.error(&path("layers"), format!("`layers` is {layers}; it must lie between 1 and {LAYERS_MAX}"))
+            );
         }
         Ok(Model { name, kind: entry.kind, hidden, layers })
     }
@@ -210,10 +245,16 @@ impl Parsed {
             ("beta2", (0.0..1.0).contains(&t.beta2), "at least 0 and below 1"),
             ("epsilon", t.epsilon > 0.0 && t.epsilon.is_finite(), "above 0"),
             ("test_fraction", t.test_fraction > 0.0 && t.test_fraction < 1.0, "between 0 and 1, both excluded"),
-            ("validation_fraction", t.validation_fraction > 0.0 && t.validation_fraction < 1.0, "between 0 and 1, both excluded"),
+            (
+                "validation_fraction",
+                t.validation_fraction > 0.0 && t.validation_fraction < 1.0,
+                "between 0 and 1, both excluded",
+            ),
         ];
         match rules.iter().find(|(_, holds, _)| !holds) {
-            Some((key, _, rule)) => Err(self.error(&[Step::Key("training"), Step::Key(key)], format!("`training.{key}` must be {rule}"))),
+            Some((key, _, rule)) => {
+                Err(self.error(&[Step::Key("training"), Step::Key(key)], format!("`training.{key}` must be {rule}")))
+            }
             None => Ok(training),
         }
     }
@@ -223,7 +264,10 @@ impl Parsed {
         if (1..=1_000).contains(&probe.k) {
             return Ok(probe);
         }
-        Err(self.error(&[Step::Key("probe"), Step::Key("k")], format!("`probe.k` is {}; it must lie between 1 and 1000", probe.k)))
+        Err(self.error(
+            &[Step::Key("probe"), Step::Key("k")],
+            format!("`probe.k` is {}; it must lie between 1 and 1000", probe.k),
+        ))
     }
 
     fn conditions(&self, data: &[Data]) -> Result<Vec<ConditionSet>, Error> {
@@ -240,10 +284,18 @@ impl Parsed {
             let found = match (&entry.data, data) {
                 (Some(name), _) => data.iter().find(|data| data.name == *name),
                 (None, [only]) => Some(only),
-                (None, _) => return Err(self.error(&path, format!("name the data set of these conditions with `data`, one of {}", known()))),
+                (None, _) => {
+                    return Err(self.error(
+                        &path,
+                        format!("name the data set of these conditions with `data`, one of {}", known()),
+                    ));
+                }
             };
             let found = found.ok_or_else(|| {
-                self.error(&path, format!("there is no data set `{}`; there is {}", entry.data.as_deref().unwrap_or(""), known()))
+                self.error(
+                    &path,
+                    format!("there is no data set `{}`; there is {}", entry.data.as_deref().unwrap_or(""), known()),
+                )
             })?;
             sets.push(self.condition_set(index, entry, found)?);
         }
@@ -252,18 +304,30 @@ impl Parsed {
     }
 
     fn condition_set(&self, index: usize, entry: &ConditionsEntry, data: &Data) -> Result<ConditionSet, Error> {
-        let at = |key: &'static str, message: String| self.error(&[Step::Key("conditions"), Step::Index(index), Step::Key(key)], message);
+        let at = |key: &'static str, message: String| {
+            self.error(&[Step::Key("conditions"), Step::Index(index), Step::Key(key)], message)
+        };
         if !entry.name.is_empty() {
-            self.check_name(&[Step::Key("conditions"), Step::Index(index), Step::Key("name")], "the conditions' name", &entry.name)?;
+            self.check_name(
+                &[Step::Key("conditions"), Step::Index(index), Step::Key("name")],
+                "the conditions' name",
+                &entry.name,
+            )?;
         }
         let summary = &data.summary;
         let labels = entry.labels.clone().unwrap_or_else(|| vec![Labels::True, Labels::Shuffled]);
         if labels.is_empty() || (labels.len() == 2 && labels[0] == labels[1]) || labels.len() > 2 {
-            return Err(at("labels", "`labels` must be [\"true\"], [\"shuffled\"] or [\"true\", \"shuffled\"]".to_string()));
+            return Err(at(
+                "labels",
+                "`labels` must be [\"true\"], [\"shuffled\"] or [\"true\", \"shuffled\"]".to_string(),
+            ));
         }
         let pad_to = entry.pad_to.unwrap_or(summary.steps_max);
         if !(1..=PAD_TO_MAX).contains(&pad_to) {
-            return Err(at("pad_to", format!("`pad_to` is {pad_to}; it must lie between 1 and {PAD_TO_MAX} time steps")));
+            return Err(at(
+                "pad_to",
+                format!("`pad_to` is {pad_to}; it must lie between 1 and {PAD_TO_MAX} time steps"),
+            ));
         }
         Ok(ConditionSet {
             name: entry.name.clone(),
@@ -341,7 +405,8 @@ fn merged_probe(preset: Preset, entry: &ProbeEntry) -> Probe {
 
 fn class_sets(entry: &ClassesEntry, data: &Data) -> Result<Vec<Classes>, String> {
     let sets = named_sets(entry, data)?;
-    let too_small = sets.iter().flatten().find(|class| data.summary.count_of(class).is_some_and(|count| count < SEQUENCES_MIN));
+    let too_small =
+        sets.iter().flatten().find(|class| data.summary.count_of(class).is_some_and(|count| count < SEQUENCES_MIN));
     match too_small {
         Some(class) => Err(format!(
             "the class `{class}` of the data set `{}` has {} sequence(s); at least {SEQUENCES_MIN} are needed, to train, validate and test on",
@@ -360,7 +425,10 @@ fn named_sets(entry: &ClassesEntry, data: &Data) -> Result<Vec<Classes>, String>
     let listed = match entry {
         ClassesEntry::Keyword(ClassesKeyword::All) => return Ok(vec![names.into_iter().cloned().collect()]),
         ClassesEntry::Keyword(ClassesKeyword::Pairs) => {
-            let pairs = names.iter().enumerate().flat_map(|(i, a)| names[i + 1..].iter().map(move |b| vec![(*a).clone(), (*b).clone()]));
+            let pairs = names
+                .iter()
+                .enumerate()
+                .flat_map(|(i, a)| names[i + 1..].iter().map(move |b| vec![(*a).clone(), (*b).clone()]));
             return Ok(pairs.collect());
         }
         ClassesEntry::Listed(listed) => listed,

@@ -5,8 +5,8 @@ use std::sync::{Arc, Weak};
 
 use curvefleet_proto::artifact::dataset_key;
 use curvefleet_proto::store::Store;
-use object_store::path::Path;
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use tokio::sync::Mutex;
 
 use crate::data::{Dataset, canonical};
@@ -60,7 +60,8 @@ impl DataCache {
         let damaged = |reason: String| Error::Damaged { sha256: sha256.to_string(), reason };
         let expected = sha256.to_string();
         let decoded = tokio::task::spawn_blocking(move || canonical::decode_expecting(&bytes, &expected)).await;
-        let dataset = decoded.map_err(|panic| damaged(panic.to_string()))?.map_err(|error| damaged(error.to_string()))?;
+        let dataset =
+            decoded.map_err(|panic| damaged(panic.to_string()))?.map_err(|error| damaged(error.to_string()))?;
         let dataset = Arc::new(dataset);
         cached.known.retain(|_, known| known.strong_count() > 0);
         cached.known.insert(sha256.to_string(), Arc::downgrade(&dataset));

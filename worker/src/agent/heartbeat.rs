@@ -32,7 +32,11 @@ pub async fn keep(shared: Arc<Shared>, registration: RegisterRequest, times: Tim
         if heard.elapsed() > times.lease {
             let lost = shared.holdings.lose_all();
             if lost > 0 {
-                tracing::warn!(worker = shared.name, lost, "no coordinator heard for the length of a lease: the leases are given up");
+                tracing::warn!(
+                    worker = shared.name,
+                    lost,
+                    "no coordinator heard for the length of a lease: the leases are given up"
+                );
             }
         }
         tokio::time::sleep(times.interval.min(super::link::RETRY_AFTER * 4)).await;
@@ -40,7 +44,12 @@ pub async fn keep(shared: Arc<Shared>, registration: RegisterRequest, times: Tim
 }
 
 /// Sends heartbeats until the stream breaks; `heard` is when the last answer came.
-async fn one_stream(shared: &Shared, registration: &RegisterRequest, times: Times, heard: &mut Instant) -> Result<(), Status> {
+async fn one_stream(
+    shared: &Shared,
+    registration: &RegisterRequest,
+    times: Times,
+    heard: &mut Instant,
+) -> Result<(), Status> {
     let (sender, receiver) = mpsc::channel(1);
     let mut client = shared.link.client();
     sender.send(beat(shared, 0.0)).await.map_err(|_| closed())?;
@@ -49,7 +58,8 @@ async fn one_stream(shared: &Shared, registration: &RegisterRequest, times: Time
     let mut before = (Instant::now(), shared.holdings.epochs());
     loop {
         let reply = tokio::time::timeout(times.lease, replies.next()).await;
-        let reply = reply.map_err(|_| Status::deadline_exceeded("a heartbeat was not answered"))?.ok_or_else(closed)??;
+        let reply =
+            reply.map_err(|_| Status::deadline_exceeded("a heartbeat was not answered"))?.ok_or_else(closed)??;
         *heard = Instant::now();
         obey(shared, registration, reply).await;
         tokio::time::sleep(times.interval).await;

@@ -34,7 +34,12 @@ struct Progress {
 impl Holdings {
     /// Takes note of a lease.
     pub fn add(&self, shard: &str, fence: u64) -> Arc<Holding> {
-        let holding = Arc::new(Holding { shard: shard.to_string(), fence, lost: AtomicBool::new(false), progress: Mutex::default() });
+        let holding = Arc::new(Holding {
+            shard: shard.to_string(),
+            fence,
+            lost: AtomicBool::new(false),
+            progress: Mutex::default(),
+        });
         lock(&self.leases).insert(shard.to_string(), holding.clone());
         holding
     }

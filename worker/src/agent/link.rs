@@ -40,7 +40,9 @@ impl Link {
     /// # Errors
     /// If `url` is not a URL with `http://`.
     pub fn new(url: &str) -> Result<Link, String> {
-        let refused = |reason: &str| format!("the coordinator's URL `{url}` cannot be used: {reason}; it looks like http://127.0.0.1:7700");
+        let refused = |reason: &str| {
+            format!("the coordinator's URL `{url}` cannot be used: {reason}; it looks like http://127.0.0.1:7700")
+        };
         if !url.starts_with("http://") {
             return Err(refused("it does not begin with http://"));
         }
@@ -51,7 +53,9 @@ impl Link {
             .keep_alive_timeout(KEEPALIVE)
             .keep_alive_while_idle(true)
             .connect_lazy();
-        let client = WorkerServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let client = WorkerServiceClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
         Ok(Link { client })
     }
 
@@ -132,7 +136,16 @@ impl Link {
 
 /// Whether a later call may go better without anyone doing anything.
 fn is_passing(code: Code) -> bool {
-    matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::Internal | Code::ResourceExhausted | Code::Aborted)
+    matches!(
+        code,
+        Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::Internal
+            | Code::ResourceExhausted
+            | Code::Aborted
+    )
 }
 
 fn verdict(accepted: bool) -> Verdict {

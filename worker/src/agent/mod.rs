@@ -122,7 +122,12 @@ fn times(registered: &RegisterResponse) -> heartbeat::Times {
 }
 
 /// Leases a shard for each free slot, again and again.
-async fn lease_until_stopped(shared: &Arc<Shared>, slots: usize, idle: Option<Duration>, mut stopping: watch::Receiver<bool>) {
+async fn lease_until_stopped(
+    shared: &Arc<Shared>,
+    slots: usize,
+    idle: Option<Duration>,
+    mut stopping: watch::Receiver<bool>,
+) {
     let mut working = JoinSet::new();
     let mut had_work = Instant::now();
     while !*stopping.borrow() {

@@ -50,7 +50,14 @@ pub async fn train(shared: Arc<Shared>, lease: Lease) {
     let end = match serde_json::from_str::<ShardSpec>(&lease.spec_json) {
         Ok(spec) => {
             let committed_at = Instant::now();
-            let work = Work { shared: shared.clone(), holding: holding.clone(), spec, finished: Vec::new(), committed_at, parts: 0 };
+            let work = Work {
+                shared: shared.clone(),
+                holding: holding.clone(),
+                spec,
+                finished: Vec::new(),
+                committed_at,
+                parts: 0,
+            };
             work.all(&lease.runs).await
         }
         Err(error) => Err(End::Failed(
@@ -60,7 +67,9 @@ pub async fn train(shared: Arc<Shared>, lease: Lease) {
     };
     match end {
         Ok(()) => {}
-        Err(End::Lost) => tracing::info!(worker = shared.name, shard = lease.shard, fence = lease.fence, "dropped: the lease is lost"),
+        Err(End::Lost) => {
+            tracing::info!(worker = shared.name, shard = lease.shard, fence = lease.fence, "dropped: the lease is lost")
+        }
         Err(End::Stopping) => release(&shared, &holding).await,
         Err(End::Failed(kind, error)) => {
             let run = first_run(&lease).unwrap_or_default();
@@ -77,7 +86,10 @@ impl Work {
         let runs: Vec<Run> = self.spec.runs().collect();
         for index in indices {
             let Some(run) = runs.get(*index as usize) else {
-                return Err(End::Failed(FailureKind::Infrastructure, format!("the lease names run {index} of a shard of {}", runs.len())));
+                return Err(End::Failed(
+                    FailureKind::Infrastructure,
+                    format!("the lease names run {index} of a shard of {}", runs.len()),
+                ));
             };
             if *self.shared.stopping.borrow() {
                 self.commit().await?;
@@ -94,15 +106,19 @@ impl Work {
     /// The condition's samples, shared by the shard's runs.
     async fn select(&self) -> Result<Arc<Selection>, End> {
         let settings = self.spec.settings.clone();
-        let dataset = self.shared.cache.get(&self.shared.store, &settings.data_sha256).await.map_err(|error| match error {
-            cache::Error::Store { .. } => End::Failed(FailureKind::Infrastructure, error.to_string()),
-            cache::Error::Damaged { .. } => End::Failed(FailureKind::Study, error.to_string()),
-        })?;
-        let selected = tokio::task::spawn_blocking(move || select(&dataset, &settings.condition, settings.training.shuffle)).await;
+        let dataset =
+            self.shared.cache.get(&self.shared.store, &settings.data_sha256).await.map_err(|error| match error {
+                cache::Error::Store { .. } => End::Failed(FailureKind::Infrastructure, error.to_string()),
+                cache::Error::Damaged { .. } => End::Failed(FailureKind::Study, error.to_string()),
+            })?;
+        let selected =
+            tokio::task::spawn_blocking(move || select(&dataset, &settings.condition, settings.training.shuffle)).await;
         match selected {
             Ok(Ok(selection)) => Ok(Arc::new(selection)),
             Ok(Err(error)) => Err(End::Failed(FailureKind::Study, error.to_string())),
-            Err(panic) => Err(End::Failed(FailureKind::Infrastructure, format!("selecting the samples failed: {panic}"))),
+            Err(panic) => {
+                Err(End::Failed(FailureKind::Infrastructure, format!("selecting the samples failed: {panic}")))
+            }
         }
     }
 
@@ -115,9 +131,15 @@ impl Work {
             move || {
                 let mut observe = |record: &train::EpochRecord| {
                     shared.holdings.note_epoch(&holding, &run.id.to_string(), record.epoch, record.train_loss);
-                    if holding.is_lost() || *shared.stopping.borrow() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                    if holding.is_lost() || *shared.stopping.borrow() {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
+                    }
                 };
-                catch_unwind(AssertUnwindSafe(|| train::train(&settings, run.seed, &selection, &backend::device(), &mut observe)))
+                catch_unwind(AssertUnwindSafe(|| {
+                    train::train(&settings, run.seed, &selection, &backend::device(), &mut observe)
+                }))
             }
         });
         let error = match trained.await {
@@ -157,7 +179,9 @@ impl Work {
         let committed = upload::commit(&self.shared, &self.holding, &self.spec, &runs, self.parts).await;
         committed.map_err(|error| match error {
             upload::Error::Stale => End::Lost,
-            upload::Error::Store { .. } | upload::Error::Refused(_) => End::Failed(FailureKind::Infrastructure, error.to_string()),
+            upload::Error::Store { .. } | upload::Error::Refused(_) => {
+                End::Failed(FailureKind::Infrastructure, error.to_string())
+            }
         })
     }
 }
@@ -184,7 +208,12 @@ async fn report(shared: &Shared, holding: &Holding, run: &str, kind: FailureKind
     match shared.link.fail(&request).await {
         Ok(verdict) => verdict,
         Err(status) => {
-            tracing::warn!(worker = shared.name, run, error = status.message(), "the coordinator refuses a failure report");
+            tracing::warn!(
+                worker = shared.name,
+                run,
+                error = status.message(),
+                "the coordinator refuses a failure report"
+            );
             Verdict::Stale
         }
     }
@@ -202,12 +231,18 @@ fn describe(worker: &str, run: &Run, curve: &Curve) -> String {
     if let Some(last) = curve.epochs.last() {
         let accuracy = last.validation.accuracy.map_or("undefined".to_string(), |accuracy| format!("{accuracy:.3}"));
         let peak = last.curve.iter().copied().fold(0.0, f64::max);
-        log += &format!("; at the end training loss {:.4}, validation accuracy {accuracy}, highest probe accuracy {peak:.3}", last.train_loss);
+        log += &format!(
+            "; at the end training loss {:.4}, validation accuracy {accuracy}, highest probe accuracy {peak:.3}",
+            last.train_loss
+        );
     }
     log
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_string()));
+    let text = panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_string()));
     text.unwrap_or_else(|| "without a message".to_string())
 }

@@ -42,7 +42,13 @@ pub enum Error {
 ///
 /// # Errors
 /// If the lease is lost, the store is away for too long, or the coordinator refuses the commit.
-pub async fn commit(shared: &Shared, holding: &Holding, spec: &ShardSpec, runs: &[FinishedRun], n: u32) -> Result<(), Error> {
+pub async fn commit(
+    shared: &Shared,
+    holding: &Holding,
+    spec: &ShardSpec,
+    runs: &[FinishedRun],
+    n: u32,
+) -> Result<(), Error> {
     let held = holding.held();
     let provenance = PartProvenance {
         study: spec.study.clone(),

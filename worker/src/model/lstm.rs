@@ -93,7 +93,9 @@ impl LstmWeights {
     pub fn initial(config: &LstmConfig, random_root: &[u8; 32]) -> LstmWeights {
         let mut stream = rng::stream(random_root, "weights");
         let bound = 1.0 / (config.hidden as f64).sqrt();
-        let mut draw = |count: usize| -> Vec<f32> { (0..count).map(|_| ((2.0 * stream.uniform() - 1.0) * bound) as f32).collect() };
+        let mut draw = |count: usize| -> Vec<f32> {
+            (0..count).map(|_| ((2.0 * stream.uniform() - 1.0) * bound) as f32).collect()
+        };
         let gates = 4 * config.hidden;
         let layers = (0..config.layers).map(|layer| LayerWeights {
             input: draw(gates * if layer == 0 { config.features } else { config.hidden }),
@@ -196,7 +198,10 @@ fn read_at(states: &[Tensor<2>], last_steps: &[u32]) -> Tensor<2> {
 }
 
 fn matrix(values: Vec<f32>, rows: usize, columns: usize, device: &Device) -> Param<Tensor<2>> {
-    Param::initialized(ParamId::new(), Tensor::from_data(TensorData::new(values, [rows, columns]), device).require_grad())
+    Param::initialized(
+        ParamId::new(),
+        Tensor::from_data(TensorData::new(values, [rows, columns]), device).require_grad(),
+    )
 }
 
 fn vector(values: Vec<f32>, device: &Device) -> Param<Tensor<1>> {

@@ -63,7 +63,14 @@ struct Centred {
 
 impl Knn {
     /// The label that the fitted points give each query; `states` is `[row, hidden]`.
-    pub fn predict(&self, states: &[f32], hidden: usize, fit: Points<'_>, queries: Points<'_>, device: &Device) -> Vec<u32> {
+    pub fn predict(
+        &self,
+        states: &[f32],
+        hidden: usize,
+        fit: Points<'_>,
+        queries: Points<'_>,
+        device: &Device,
+    ) -> Vec<u32> {
         let fitted = Fitted::new(states, hidden, fit);
         let centred = Centred::new(states, hidden);
         let columns = centred.matrix(&fitted.distinct, device).transpose();
@@ -93,7 +100,14 @@ impl Knn {
 
     /// Indices of the distinct states that could be among the k nearest. The k smallest rounded distances bound the k-th exact
     /// one from above, up to `slack`; what lies further by more than twice that cannot be among them.
-    fn candidates(&self, fitted: &Fitted<'_>, centred: &Centred, products: &[f32], slack: f32, asked_by: usize) -> Vec<usize> {
+    fn candidates(
+        &self,
+        fitted: &Fitted<'_>,
+        centred: &Centred,
+        products: &[f32],
+        slack: f32,
+        asked_by: usize,
+    ) -> Vec<usize> {
         let mut nearest = vec![f32::INFINITY; self.k];
         let mut within = Vec::new();
         for (index, product) in products.iter().enumerate() {
@@ -161,14 +175,16 @@ impl Centred {
             means.iter_mut().zip(state).for_each(|(mean, value)| *mean += f64::from(*value));
         }
         let means: Vec<f32> = means.iter().map(|sum| (sum / rows as f64) as f32).collect();
-        let values: Vec<f32> = states.chunks_exact(hidden).flat_map(|state| state.iter().zip(&means).map(|(v, mean)| v - mean)).collect();
+        let values: Vec<f32> =
+            states.chunks_exact(hidden).flat_map(|state| state.iter().zip(&means).map(|(v, mean)| v - mean)).collect();
         let squared_norms = values.chunks_exact(hidden).map(|row| row.iter().map(|v| v * v).sum()).collect();
         Centred { values, squared_norms, hidden }
     }
 
     /// Some rows as a tensor `[row, hidden]`.
     fn matrix(&self, rows: &[usize], device: &Device) -> Tensor<2> {
-        let chosen: Vec<f32> = rows.iter().flat_map(|row| &self.values[row * self.hidden..(row + 1) * self.hidden]).copied().collect();
+        let chosen: Vec<f32> =
+            rows.iter().flat_map(|row| &self.values[row * self.hidden..(row + 1) * self.hidden]).copied().collect();
         Tensor::from_data(TensorData::new(chosen, [rows.len(), self.hidden]), device)
     }
 }

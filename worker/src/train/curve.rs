@@ -54,7 +54,11 @@ pub struct FinishedRun {
 ///
 /// # Errors
 /// Only if the Parquet writer fails, which for data in memory it does not.
-pub fn encode_part(spec: &ShardSpec, runs: &[FinishedRun], provenance: &PartProvenance) -> Result<Vec<u8>, ParquetError> {
+pub fn encode_part(
+    spec: &ShardSpec,
+    runs: &[FinishedRun],
+    provenance: &PartProvenance,
+) -> Result<Vec<u8>, ParquetError> {
     let batch = rows(spec, runs)?;
     let provenance = serde_json::to_string(provenance).map_err(|error| ParquetError::External(Box::new(error)))?;
     let properties = WriterProperties::builder()
@@ -69,8 +73,10 @@ pub fn encode_part(spec: &ShardSpec, runs: &[FinishedRun], provenance: &PartProv
 
 /// One row per run and epoch, in the columns of `CURVE_SCHEMA`.
 fn rows(spec: &ShardSpec, runs: &[FinishedRun]) -> Result<RecordBatch, ParquetError> {
-    let rows: Vec<(&FinishedRun, &EpochRecord)> = runs.iter().flat_map(|run| run.curve.epochs.iter().map(move |epoch| (run, epoch))).collect();
-    let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, rows.len()))) };
+    let rows: Vec<(&FinishedRun, &EpochRecord)> =
+        runs.iter().flat_map(|run| run.curve.epochs.iter().map(move |epoch| (run, epoch))).collect();
+    let same =
+        |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, rows.len()))) };
     let mut columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from_iter_values(rows.iter().map(|(run, _)| run.run.to_string()))),
         same(&spec.data),

@@ -182,7 +182,8 @@ impl<'a> Run<'a> {
 
     /// Scores some samples without training on them.
     fn score(&mut self, model: &Lstm, samples: &[u32]) -> Result<Scores, Error> {
-        let keep_states = self.validation_states_come_from_scoring() && std::ptr::eq(samples, self.data.parts.validation.as_slice());
+        let keep_states =
+            self.validation_states_come_from_scoring() && std::ptr::eq(samples, self.data.parts.validation.as_slice());
         let mut logits = Vec::new();
         let size = self.pass_size(self.settings.training.evaluation);
         for (batch, chunk) in samples.chunks(size).enumerate() {
@@ -280,7 +281,9 @@ impl<'a> Run<'a> {
         let selection = &self.data.selection;
         match self.settings.training.read_out {
             ReadOut::LastStep => vec![selection.steps as u32 - 1; samples.len()],
-            ReadOut::OwnLastStep => samples.iter().map(|sample| selection.samples[*sample as usize].last_step).collect(),
+            ReadOut::OwnLastStep => {
+                samples.iter().map(|sample| selection.samples[*sample as usize].last_step).collect()
+            }
         }
     }
 }

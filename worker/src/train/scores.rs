@@ -29,7 +29,9 @@ impl Scores {
         }
         let right: u64 = (0..classes).map(|class| confusion[class * classes + class]).sum();
         let samples = labels.len() as f64;
-        let per_class = |ratio: fn(&[u64], usize, usize) -> Option<f64>| average(classes, |class| ratio(&confusion, classes, class));
+        let per_class = |ratio: fn(&[u64], usize, usize) -> Option<f64>| {
+            average(classes, |class| ratio(&confusion, classes, class))
+        };
         Scores {
             loss: Some(loss / samples),
             accuracy: Some(right as f64 / samples),

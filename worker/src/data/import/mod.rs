@@ -54,7 +54,9 @@ fn rename_classes(dataset: &mut Dataset, source: &DataSource) -> Result<(), Data
     for class in &mut dataset.classes {
         if let Some(name) = source.class_names.get(class) {
             if name.len() > MAX_NAME_BYTES {
-                return Err(refuse(format!("was given a class name of more than {MAX_NAME_BYTES} bytes in `class_names`")));
+                return Err(refuse(format!(
+                    "was given a class name of more than {MAX_NAME_BYTES} bytes in `class_names`"
+                )));
             }
             dataset.provenance.options.insert(format!("class_names.{class}"), name.clone());
             class.clone_from(name);
@@ -90,7 +92,7 @@ fn glove_file(source: &DataSource, base: &Path, name: &str) -> Result<PathBuf, D
     let Some((before, after)) = pattern else { return Ok(path) };
     let refuse = |problem: String| DataError::Settings { format: format_name(source.format), problem };
     let folder = path.parent().unwrap_or(base);
-    let entries = std::fs::read_dir(folder).map_err(|error| refuse(format!("looks for {name} in {}: {error}", folder.display())))?;
+    let entries = std::fs::read_dir(folder).map_err(|source| DataError::Read { path: path.clone(), source })?;
     let mut found: Vec<String> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|file| file.len() >= before.len() + after.len() && file.starts_with(before) && file.ends_with(after))
@@ -99,7 +101,9 @@ fn glove_file(source: &DataSource, base: &Path, name: &str) -> Result<PathBuf, D
     match found.as_slice() {
         [only] => Ok(folder.join(only)),
         [] => Err(refuse(format!("needs a GloVe file {name}, and none is in {}", folder.display()))),
-        several => Err(refuse(format!("needs one GloVe file {name}, but {} has {}", folder.display(), several.join(", ")))),
+        several => {
+            Err(refuse(format!("needs one GloVe file {name}, but {} has {}", folder.display(), several.join(", "))))
+        }
     }
 }
 
