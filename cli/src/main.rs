@@ -15,6 +15,7 @@ mod listing;
 mod progress;
 mod study_source;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -44,7 +45,11 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let default = if arguments.command.is_service() { "info" } else { "warn" };
     let filter = EnvFilter::try_from_env("CURVEFLEET_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
     match arguments.command.execute().await {
         Ok(code) => code,
         Err(failure) => {

@@ -76,13 +76,14 @@ impl StudySource {
 }
 
 impl Loaded {
-    /// Puts the data sets that are not in the store there.
+    /// Puts the data sets that are not in the store, or not in their full length, there.
     ///
     /// # Errors
     /// If the store does not take them.
     pub async fn upload(&mut self, store: &Store) -> Result<(), Failure> {
         for (sha256, bytes) in std::mem::take(&mut self.new_data) {
-            if store.objects().head(&Key::from(dataset_key(&sha256))).await.is_err() {
+            let there = store.objects().head(&Key::from(dataset_key(&sha256))).await;
+            if !there.is_ok_and(|object| object.size == bytes.len() as u64) {
                 upload(store, &sha256, bytes).await?;
             }
         }

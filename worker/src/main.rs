@@ -1,5 +1,6 @@
 //! `curvefleet-worker`: the worker alone, for images that hold no more than it needs.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -19,7 +20,11 @@ struct Command {
 async fn main() -> ExitCode {
     let command = Command::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("CURVEFLEET_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
     match curvefleet_worker::run(command.options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -134,6 +134,39 @@ fn damaged_artifacts_are_told_apart_from_results() {
 }
 
 #[test]
+fn a_truncated_data_set_is_refused_by_its_hash_and_replaced_where_its_source_is_at_hand() {
+    let folder = Folder::with_study("first", 1, 1);
+    run_study(&folder).succeeded();
+    let datasets = folder.path().join("curvefleet-data/datasets");
+    let dataset = std::fs::read_dir(&datasets).unwrap().next().unwrap().unwrap().path();
+    let whole = std::fs::read(&dataset).unwrap();
+    let sha256 = dataset.file_stem().unwrap().to_str().unwrap();
+    let by_hash = format!("name = \"by-hash\"\n[[data]]\nname = \"joints\"\nformat = \"ts\"\nsha256 = \"{sha256}\"\n");
+    let folder = folder.and("by-hash.toml", by_hash).and("second.toml", study("second", 2, 1));
+
+    std::fs::write(&dataset, &whole[..whole.len() / 3]).unwrap();
+    run(curvefleet(folder.path()).args(["run", "by-hash.toml"])).refused(2, &[sha256, "cannot be used"]);
+    run(curvefleet(folder.path()).args(["run", "second.toml"])).succeeded();
+    assert!(std::fs::read(&dataset).unwrap() == whole);
+}
+
+/// What is damaged where only a worker reads it stops the study with the reason, instead of failing run after run.
+#[test]
+fn a_data_set_with_altered_bytes_stops_the_study_with_the_reason() {
+    let folder = Folder::with_study("first", 1, 1);
+    run_study(&folder).succeeded();
+    let datasets = folder.path().join("curvefleet-data/datasets");
+    let dataset = std::fs::read_dir(&datasets).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&dataset).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&dataset, bytes).unwrap();
+    let folder = folder.and("second.toml", study("second", 2, 1));
+    let stopped = run(curvefleet(folder.path()).args(["run", "second.toml"]));
+    assert_eq!(stopped.code, 1);
+    assert!(stopped.out.contains("study second is stopped") && stopped.out.contains("damaged"), "{}", stopped.out);
+}
+
+#[test]
 fn data_sets_that_are_not_there_or_damaged_are_refused() {
     let folder = Folder::new().and("cut.parquet", b"PAR1 cut");
     let show = |dataset: &str| run(curvefleet(folder.path()).args(["data", "show", dataset]));

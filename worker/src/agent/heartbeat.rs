@@ -12,6 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::Shared;
+use super::link::RETRY_AFTER;
 
 /// How long leases and the pauses between heartbeats are.
 #[derive(Debug, Clone, Copy)]
@@ -22,12 +23,21 @@ pub struct Times {
     pub interval: Duration,
 }
 
-/// Sends heartbeats for ever.
+/// Sends heartbeats for ever. While they do not get through, the pause between tries grows, and each reason is logged once.
 pub async fn keep(shared: Arc<Shared>, registration: RegisterRequest, times: Times) {
     let mut heard = Instant::now();
+    let mut pause = RETRY_AFTER;
+    let mut logged = String::new();
     loop {
-        if let Err(status) = one_stream(&shared, &registration, times, &mut heard).await {
+        let before = heard;
+        if let Err(status) = one_stream(&shared, &registration, times, &mut heard).await
+            && status.message() != logged
+        {
             tracing::warn!(worker = shared.name, error = status.message(), "heartbeats do not get through");
+            logged = status.message().to_string();
+        }
+        if heard > before {
+            (pause, logged) = (RETRY_AFTER, String::new());
         }
         if heard.elapsed() > times.lease {
             let lost = shared.holdings.lose_all();
@@ -35,11 +45,12 @@ pub async fn keep(shared: Arc<Shared>, registration: RegisterRequest, times: Tim
                 tracing::warn!(
                     worker = shared.name,
                     lost,
-                    "no coordinator heard for the length of a lease: the leases are given up"
+                    "no coordinator heard for the length of a lease: gave the leases up"
                 );
             }
         }
-        tokio::time::sleep(times.interval.min(super::link::RETRY_AFTER * 4)).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(times.lease / 4);
     }
 }
 

@@ -15,7 +15,7 @@ use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use curvefleet_proto::plan::RunSettings;
-use curvefleet_proto::study::{Optimizer, Scoring, States as ProbedStates, Statistics, Training};
+use curvefleet_proto::study::{Optimizer, ReadOut, Scoring, States as ProbedStates, Statistics, Training};
 
 use super::curve::{Curve, EpochRecord};
 use super::scores::Scores;
@@ -35,14 +35,14 @@ pub enum Error {
     #[error(transparent)]
     Data(#[from] DataError),
     /// The loss is not a number any more.
-    #[error("training diverged: the loss is {loss} in epoch {epoch}, batch {batch}; a smaller learning rate may help")]
+    #[error("training diverged: the loss is {loss} in epoch {epoch}, {place}; a smaller learning rate may help")]
     Diverged {
         /// The epoch, from 1.
         epoch: u32,
-        /// The batch, from 1.
-        batch: usize,
+        /// Where in the epoch: `batch 3`, counted from 1, or `validation`.
+        place: String,
         /// What the loss became.
-        loss: f32,
+        loss: f64,
     },
     /// The observer asked to stop before the last epoch.
     #[error("stopped after epoch {epoch}")]
@@ -136,13 +136,19 @@ impl<'a> Run<'a> {
         self.probed.states.reset(self.data.selection.steps, self.probed.rows, self.settings.model.hidden as usize);
         let train_loss = self.train_epoch(epoch)?;
         let model = self.model.valid();
-        let validation = self.score(&model, &self.data.parts.validation)?;
+        let keep_states = self.settings.probe.states == ProbedStates::TrainingPasses;
+        let validation = self.score(&model, &self.data.parts.validation, keep_states)?;
+        if let Some(loss) = validation.loss.filter(|loss| !loss.is_finite()) {
+            return Err(Error::Diverged { epoch, place: "validation".to_string(), loss });
+        }
+        self.collect_states(&model)?;
+        let curve = self.probe();
+        // Last, because with batch statistics this moves the running ones.
         let test = match epoch == self.settings.training.epochs {
-            true => Some(self.score(&model, &self.data.parts.test)?),
+            true => Some(self.score(&model, &self.data.parts.test, false)?),
             false => None,
         };
-        self.collect_states(&model)?;
-        Ok(EpochRecord { epoch, train_loss, validation, test, curve: self.probe() })
+        Ok(EpochRecord { epoch, train_loss, validation, test, curve })
     }
 
     /// One pass over the training samples in a new order, with an update per batch; gives the mean loss per sample.
@@ -153,7 +159,7 @@ impl<'a> Run<'a> {
         for (batch, positions) in order.chunks(self.settings.training.batch_size as usize).enumerate() {
             let loss = self.train_batch(positions)?;
             if !loss.is_finite() {
-                return Err(Error::Diverged { epoch, batch: batch + 1, loss });
+                return Err(Error::Diverged { epoch, place: format!("batch {}", batch + 1), loss: f64::from(loss) });
             }
             loss_sum += f64::from(loss) * positions.len() as f64;
         }
@@ -180,10 +186,10 @@ impl<'a> Run<'a> {
         Ok(value)
     }
 
-    /// Scores some samples without training on them.
-    fn score(&mut self, model: &Lstm, samples: &[u32]) -> Result<Scores, Error> {
-        let keep_states =
-            self.validation_states_come_from_scoring() && std::ptr::eq(samples, self.data.parts.validation.as_slice());
+    /// Scores some samples without training on them; `keep_states` stores the validation samples' states on the way, where the
+    /// probe is scored on them: states of training passes go with what scoring sees, those of an extra pass have an extra pass.
+    fn score(&mut self, model: &Lstm, samples: &[u32], keep_states: bool) -> Result<Scores, Error> {
+        let keep_states = keep_states && !self.probed.validation_rows.is_empty();
         let mut logits = Vec::new();
         let size = self.pass_size(self.settings.training.evaluation);
         for (batch, chunk) in samples.chunks(size).enumerate() {
@@ -197,11 +203,6 @@ impl<'a> Run<'a> {
             }
         }
         Ok(Scores::of(&logits, &self.labels(samples), self.data.selection.classes.len()))
-    }
-
-    /// States of training passes go with the validation states that scoring sees; states of an extra pass have an extra pass.
-    fn validation_states_come_from_scoring(&self) -> bool {
-        self.settings.probe.states == ProbedStates::TrainingPasses && !self.probed.validation_rows.is_empty()
     }
 
     /// One extra pass in evaluation mode over all samples that are probed, each once.
@@ -277,7 +278,6 @@ impl<'a> Run<'a> {
     }
 
     fn last_steps(&self, samples: &[u32]) -> Vec<u32> {
-        use curvefleet_proto::study::ReadOut;
         let selection = &self.data.selection;
         match self.settings.training.read_out {
             ReadOut::LastStep => vec![selection.steps as u32 - 1; samples.len()],
