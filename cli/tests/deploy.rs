@@ -318,7 +318,8 @@ fn command(line: &str) -> Option<Use> {
     let line = line.trim().trim_start_matches("$ ");
     let line = line.strip_prefix(FROM_CHECKOUT).map_or_else(|| line.to_string(), |rest| format!("curvefleet {rest}"));
     let mut words = line.split_whitespace().skip_while(|word| is_assignment(word));
-    let program = words.next()?.rsplit('/').next()?.to_string();
+    // What is left with a `=` in it is a unit's setting, such as WorkingDirectory=/var/lib/curvefleet.
+    let program = words.next().filter(|word| !word.contains('='))?.rsplit('/').next()?.to_string();
     if !PROGRAMS.contains(&program.as_str()) {
         return None;
     }

@@ -9,4 +9,5 @@ mod system {
     mod processes;
     mod refusals;
     mod s3;
+    mod studies;
 }

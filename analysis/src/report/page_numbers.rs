@@ -17,7 +17,7 @@ pub fn fixed(number: Option<f64>, decimals: usize) -> String {
 pub fn mean_sd(summary: Option<Summary>) -> String {
     match summary {
         None => NONE.to_string(),
-        Some(Summary { mean, sd: Some(sd), .. }) => minus(format!("{mean:.3} ± {sd:.3}")),
+        Some(Summary { mean, sd: Some(sd), .. }) => format!("{} ± {sd:.3}", minus(format!("{mean:.3}"))),
         Some(Summary { mean, sd: None, .. }) => minus(format!("{mean:.3}")),
     }
 }
@@ -78,6 +78,8 @@ mod tests {
         assert_eq!(fixed(Some(-0.0001), 3), "0.000");
         assert_eq!(fixed(Some(-0.001), 3), "−0.001");
         assert_eq!(fixed(None, 3), "–");
+        let around_zero = Summary::of(&[-0.1004, 0.1]);
+        assert!(mean_sd(around_zero).starts_with("0.000 ± 0.14"));
     }
 
     #[test]
