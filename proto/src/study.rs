@@ -6,21 +6,23 @@
 //! A stored study file is a study file again: parsing and resolving it gives the same [`Study`].
 //!
 //! - [`file`]: the keys that may be typed, all optional where there is a default
+//! - [`data`]: how data sets are read, and what is in them
 //! - [`settings`]: conditions, models, training and probe with every default written out
 //! - [`preset`]: what the presets `sound` and `paper` choose
 //! - [`resolve`]: from the one to the other, with every check that needs no disk
 //! - [`error`]: the one sentence that a wrong file gets
 
+pub mod data;
 pub mod error;
 pub mod file;
 pub mod preset;
 pub mod resolve;
 pub mod settings;
 
+pub use data::{ClassCount, DataFormat, DataSource, DataSummary, Generate, Missing};
 pub use error::Error;
-pub use file::{DataFormat, DataSource, StudyFile};
-pub use preset::Preset;
+pub use file::StudyFile;
 pub use settings::{
-    ClassCount, Classes, Condition, ConditionSet, Data, DataSummary, Labels, Model, ModelKind, Optimizer, Oversample,
-    Probe, ProbeKind, ReadOut, Scoring, Shuffle, Split, States, Statistics, Study, Training,
+    Classes, Condition, ConditionSet, Data, Labels, Model, ModelKind, Optimizer, Oversample, Preset, Probe, ProbeKind,
+    ReadOut, Scoring, Shuffle, Split, States, Statistics, Study, Training,
 };

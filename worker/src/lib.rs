@@ -4,6 +4,7 @@
 //!
 //! - [`options`]: the flags of the worker program, and the program itself
 //! - [`agent`]: leases, heartbeats, uploads, commits
+//! - [`error`]: why a worker ended
 //! - [`train`]: the training loop and what it leaves behind
 //! - [`model`]: the networks
 //! - [`probe`]: reading hidden states
@@ -12,10 +13,12 @@
 
 pub mod agent;
 pub mod data;
+pub mod error;
 pub mod model;
 pub mod options;
 pub mod probe;
 pub mod rng;
 pub mod train;
 
-pub use options::{Error, Options, run};
+pub use error::Error;
+pub use options::{Options, run};

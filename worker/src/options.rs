@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use clap::Args;
 use curvefleet_proto::limits::MAX_NAME_BYTES;
-use curvefleet_proto::store;
 use tokio::sync::watch;
 
 use crate::agent::{self, Agent, DataCache};
+use crate::error::Error;
 
 /// Largest number of runs that one worker trains at the same time: more than any machine has cores.
 const SLOTS_MAX: usize = 4_096;
@@ -31,35 +31,6 @@ pub struct Options {
     /// End when the coordinator has had no work for this many seconds [default: wait for work for ever]
     #[arg(long, env = "CURVEFLEET_IDLE_SECONDS", value_name = "S")]
     pub idle_seconds: Option<u64>,
-}
-
-/// Why the worker ended with an error.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A flag's value cannot be used.
-    #[error("{0}")]
-    Flag(String),
-    /// The store cannot be opened.
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    /// The coordinator refuses the worker.
-    #[error("the coordinator refuses this worker: {0}")]
-    Refused(String),
-    /// The system cannot give what a worker needs.
-    #[error("{what}: {source}")]
-    System {
-        /// What was asked for.
-        what: &'static str,
-        /// What it says.
-        source: std::io::Error,
-    },
-}
-
-impl Error {
-    /// Whether a person can mend it by other flags or settings (exit code 2).
-    pub fn is_user_error(&self) -> bool {
-        !matches!(self, Error::System { .. })
-    }
 }
 
 impl Options {

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use curvefleet_proto::plan::{RunSettings, run::RunModel};
-use curvefleet_proto::study::file::Generate;
+use curvefleet_proto::study::Generate;
 use curvefleet_proto::study::{Condition, Labels, ModelKind, Oversample, Preset, ReadOut, Scoring, States, Statistics};
 use curvefleet_worker::data::generated::generate;
 use curvefleet_worker::data::prepare::{Selection, select};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use curvefleet_proto::artifact::dataset_key;
 use curvefleet_proto::store::Store;
-use curvefleet_proto::study::file::Missing;
+use curvefleet_proto::study::Missing;
 use curvefleet_proto::study::{DataFormat, DataSource};
 use curvefleet_worker::data::{Dataset, canonical, import, show::describe};
 use object_store::ObjectStoreExt;

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use super::data::{ClassCount, DataFormat, DataSource, Generate, Missing};
 use super::error::Error;
-use super::preset::Preset;
 use super::settings::{
-    ClassCount, Labels, ModelKind, Optimizer, Oversample, ProbeKind, ReadOut, Scoring, Shuffle, Split, States,
-    Statistics,
+    Labels, ModelKind, Optimizer, Oversample, Preset, ProbeKind, ReadOut, Scoring, Shuffle, Split, States, Statistics,
 };
 use crate::limits::MAX_STUDY_BYTES;
 
@@ -97,40 +96,6 @@ pub struct DataEntry {
     pub classes: Option<Vec<ClassCount>>,
 }
 
-/// How a data set is read from its files; a part of [`DataEntry`] and of the resolved study.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DataSource {
-    /// What kind of files they are.
-    pub format: DataFormat,
-    /// The files, relative to the data folder.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub files: Vec<String>,
-    /// `numpy`: the file with the labels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub labels: Option<String>,
-    /// Sentence formats: the GloVe text file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub glove: Option<String>,
-    /// The classes in the order their labels are to have, by the names in the files.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub class_order: Vec<String>,
-    /// Better names for classes, by the names in the files.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub class_names: BTreeMap<String, String>,
-    /// What becomes of missing values.
-    #[serde(default)]
-    pub missing: Missing,
-    /// The column or key that holds the sentence; default `text`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text_column: Option<String>,
-    /// The column or key that holds the label; default `label`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label_column: Option<String>,
-    /// `generated`: what to generate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generate: Option<Generate>,
-}
-
 impl DataEntry {
     /// The part that says how the data set is read.
     pub fn source(&self) -> DataSource {
@@ -146,59 +111,6 @@ impl DataEntry {
             label_column: self.label_column.clone(),
             generate: self.generate,
         }
-    }
-}
-
-/// The formats that data sets are read from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DataFormat {
-    /// The UEA archive's `.ts`.
-    Ts,
-    /// `.npy` or `.npz` sequence arrays.
-    Numpy,
-    /// Lines of `sentence;label`.
-    SentenceLabel,
-    /// TREC's lines of `LABEL:fine sentence`.
-    Trec,
-    /// CSV with a header.
-    Csv,
-    /// One JSON object per line.
-    JsonLines,
-    /// The built-in moving joints.
-    Generated,
-}
-
-/// What becomes of missing values.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Missing {
-    /// Linear between the neighbours in time, the nearest value at the ends, zero where a feature is missing throughout.
-    #[default]
-    Interpolate,
-    /// Zero.
-    Zero,
-    /// The file is refused.
-    Refuse,
-}
-
-/// What the built-in data set of moving joints is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Generate {
-    /// Sequences of each of the six classes.
-    pub items_per_class: u32,
-    /// Time steps of a sequence.
-    pub steps: u32,
-    /// Standard deviation of the sensors' noise, in units of a limb's length.
-    pub noise: f64,
-    /// Seed of the generator.
-    pub seed: u64,
-}
-
-impl Default for Generate {
-    fn default() -> Self {
-        Generate { items_per_class: 40, steps: 30, noise: 0.15, seed: 1 }
     }
 }
 

@@ -1,22 +1,9 @@
 //! What the presets choose (method.md): `paper` does what the authors' code does, flaws included; `sound` what a careful
 //! reviewer would ask for. Every choice is a key of its own that a study file may set otherwise.
 
-use serde::{Deserialize, Serialize};
-
 use super::settings::{
-    Optimizer, Oversample, Probe, ProbeKind, ReadOut, Scoring, Shuffle, Split, States, Statistics, Training,
+    Optimizer, Oversample, Preset, Probe, ProbeKind, ReadOut, Scoring, Shuffle, Split, States, Statistics, Training,
 };
-
-/// A set of defaults.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Preset {
-    /// What a careful reviewer would ask for.
-    #[default]
-    Sound,
-    /// What the authors of the paper did, number for number.
-    Paper,
-}
 
 /// Seeds where a study names none: the paper's simulations per class pair.
 pub const SEEDS: u32 = 20;
@@ -26,14 +13,6 @@ pub const SHARD_SIZE: u32 = 5;
 pub const MODEL: &str = "lstm";
 
 impl Preset {
-    /// `sound` or `paper`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Preset::Sound => "sound",
-            Preset::Paper => "paper",
-        }
-    }
-
     /// The training settings (method.md 2).
     pub fn training(self) -> Training {
         let paper = self == Preset::Paper;

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::data::{DataFormat, DataSummary};
 use super::error::{Error, Step};
 use super::file::{
-    ClassesEntry, ClassesKeyword, ConditionsEntry, DataFormat, ModelEntry, Parsed, ProbeEntry, Seeds, TrainingEntry,
+    ClassesEntry, ClassesKeyword, ConditionsEntry, ModelEntry, Parsed, ProbeEntry, Seeds, TrainingEntry,
 };
-use super::preset::{self, Preset};
-use super::settings::{Classes, ConditionSet, Data, DataSummary, Labels, Model, ModelKind, Probe, Study, Training};
+use super::preset;
+use super::settings::{Classes, ConditionSet, Data, Labels, Model, ModelKind, Preset, Probe, Study, Training};
 use crate::limits::{MAX_NAME_BYTES, MAX_RUNS_PER_SHARD};
 
 /// Seeds are written in TOML and Parquet files that other tools read as signed 64-bit integers.

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::file::DataSource;
-use super::preset::Preset;
+use super::data::{DataSource, DataSummary};
 
 /// A study, fully resolved: what is stored as `study.toml`, and all that a plan is made from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,6 +29,27 @@ pub struct Study {
     pub probe: Probe,
 }
 
+/// A set of defaults.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// What a careful reviewer would ask for.
+    #[default]
+    Sound,
+    /// What the authors of the paper did, number for number.
+    Paper,
+}
+
+impl Preset {
+    /// `sound` or `paper`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Preset::Sound => "sound",
+            Preset::Paper => "paper",
+        }
+    }
+}
+
 /// A data set of a study: where it came from and what is in it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Data {
@@ -41,32 +61,6 @@ pub struct Data {
     /// What is in it.
     #[serde(flatten)]
     pub summary: DataSummary,
-}
-
-/// What planning needs to know of a canonical data set; kept in the data set's own metadata, too.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DataSummary {
-    /// SHA-256 of the canonical Parquet file, 64 hex digits; its key in the store.
-    pub sha256: String,
-    /// Fewest time steps of a sequence.
-    pub steps_min: u32,
-    /// Most time steps of a sequence.
-    pub steps_max: u32,
-    /// Names of the features, in the order of the arrays.
-    pub feature_names: Vec<String>,
-    /// The classes, in the order of their labels.
-    pub classes: Vec<ClassCount>,
-}
-
-/// One class of a data set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClassCount {
-    /// Its name.
-    pub name: String,
-    /// How many sequences it has.
-    pub count: u64,
 }
 
 /// One `[[conditions]]` of a study: a family of conditions on one data set.
@@ -295,18 +289,6 @@ impl Study {
     /// The data set of this name.
     pub fn data_named(&self, name: &str) -> Option<&Data> {
         self.data.iter().find(|data| data.name == name)
-    }
-}
-
-impl DataSummary {
-    /// How many sequences there are.
-    pub fn sequences(&self) -> u64 {
-        self.classes.iter().map(|class| class.count).sum()
-    }
-
-    /// How many sequences a class has; `None` where there is no such class.
-    pub fn count_of(&self, class: &str) -> Option<u64> {
-        self.classes.iter().find(|known| known.name == class).map(|known| known.count)
     }
 }
 

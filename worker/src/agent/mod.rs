@@ -31,7 +31,7 @@ use tokio::time::Instant;
 
 pub use cache::DataCache;
 
-use crate::options::Error;
+use crate::error::Error;
 use holdings::Holdings;
 use link::Link;
 

@@ -6,7 +6,7 @@
 //! item to item, and the sensors are noisy. The same settings give the same bits on every machine: draws come from
 //! [`crate::rng`], and trigonometry is written out here in operations that IEEE 754 fixes.
 
-use curvefleet_proto::study::file::Generate;
+use curvefleet_proto::study::Generate;
 
 use super::{DataError, Dataset, Provenance, Sequence};
 use crate::rng::{self, Stream};

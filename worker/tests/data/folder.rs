@@ -1,7 +1,7 @@
 //! A folder with input files for one test.
 
 use curvefleet_proto::study::DataFormat;
-use curvefleet_proto::study::file::{DataSource, Missing};
+use curvefleet_proto::study::{DataSource, Missing};
 use curvefleet_worker::data::import::import;
 use curvefleet_worker::data::{DataError, Dataset};
 

@@ -1,7 +1,7 @@
 //! The built-in data set: deterministic, and with a learning-curve structure over time.
 
 use curvefleet_proto::study::DataFormat;
-use curvefleet_proto::study::file::Generate;
+use curvefleet_proto::study::Generate;
 use curvefleet_worker::data::canonical::sha256;
 use curvefleet_worker::data::generated::{CLASSES, generate};
 use curvefleet_worker::data::{Dataset, Sequence};

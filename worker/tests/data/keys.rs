@@ -1,7 +1,7 @@
 //! Keys of a `[[data]]` that do not go together.
 
 use curvefleet_proto::study::DataFormat;
-use curvefleet_proto::study::file::Generate;
+use curvefleet_proto::study::Generate;
 
 use super::folder::{Folder, assert_says, source};
 

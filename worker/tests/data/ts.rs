@@ -1,7 +1,7 @@
 //! The `.ts` format, good and bad.
 
 use curvefleet_proto::study::DataFormat;
-use curvefleet_proto::study::file::Missing;
+use curvefleet_proto::study::Missing;
 
 use super::folder::{Folder, assert_says, counts, source};
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use curvefleet_proto::limits::MAX_NAME_BYTES;
-use curvefleet_proto::study::file::{DataSource, Missing};
+use curvefleet_proto::study::{DataSource, Missing};
 
 use super::{format_name, missing, missing_name};
 use crate::data::error::{counted, quoted};

@@ -1,6 +1,6 @@
 //! What becomes of missing values.
 
-use curvefleet_proto::study::file::Missing;
+use curvefleet_proto::study::Missing;
 
 /// Replaces the missing values (NaN) of one sequence, `[time, feature]` with `features` features, as `treatment` says, and
 /// answers how many there were. Interpolation is linear between the neighbours in time; before the first and after the last

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use curvefleet_proto::limits::MAX_NAME_BYTES;
 use curvefleet_proto::study::DataFormat;
-use curvefleet_proto::study::file::{DataSource, Missing};
+use curvefleet_proto::study::{DataSource, Missing};
 
 use super::{DataError, Dataset, generated};
 

@@ -4,7 +4,7 @@ use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
 
-use curvefleet_proto::study::file::DataSource;
+use curvefleet_proto::study::DataSource;
 use serde_json::Value;
 
 use super::collect::Place;
