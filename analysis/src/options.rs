@@ -14,7 +14,7 @@ pub struct Options {
     /// The study's name
     pub study: String,
     /// Where studies lie: a folder, or s3://bucket/prefix, gs://bucket/prefix, az://container/prefix
-    #[arg(long, value_name = "URL", env = "CURVEFLEET_STORE", default_value = "curvefleet-data")]
+    #[arg(long, value_name = "URL", env = "CURVEFLEET_STORE", default_value = "./curvefleet-data")]
     pub store: String,
     /// The report's folder name; the time in UTC unless given
     #[arg(long, value_name = "NAME")]

@@ -13,18 +13,23 @@ pub struct Failure {
 impl Failure {
     /// What the user asked for cannot be done; exit code 2.
     pub fn user(message: impl fmt::Display) -> Failure {
-        Failure { message: message.to_string(), user: true }
+        Failure { message: one_line(message), user: true }
     }
 
     /// Something else went wrong; exit code 1.
     pub fn other(message: impl fmt::Display) -> Failure {
-        Failure { message: message.to_string(), user: false }
+        Failure { message: one_line(message), user: false }
     }
 
     /// The process's exit code.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(if self.user { 2 } else { 1 })
     }
+}
+
+/// Stores answer with pages of XML; a sentence has one line.
+fn one_line(message: impl fmt::Display) -> String {
+    message.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl fmt::Display for Failure {
@@ -41,19 +46,19 @@ impl From<curvefleet_proto::store::Error> for Failure {
 
 impl From<curvefleet_coordinator::Error> for Failure {
     fn from(error: curvefleet_coordinator::Error) -> Failure {
-        Failure { user: error.is_user_error(), message: error.to_string() }
+        Failure { user: error.is_user_error(), message: one_line(error) }
     }
 }
 
 impl From<curvefleet_worker::Error> for Failure {
     fn from(error: curvefleet_worker::Error) -> Failure {
-        Failure { user: error.is_user_error(), message: error.to_string() }
+        Failure { user: error.is_user_error(), message: one_line(error) }
     }
 }
 
 impl From<curvefleet_analysis::Error> for Failure {
     fn from(error: curvefleet_analysis::Error) -> Failure {
-        Failure { user: error.is_user_error(), message: error.to_string() }
+        Failure { user: error.is_user_error(), message: one_line(error) }
     }
 }
 
@@ -69,6 +74,6 @@ impl From<tonic::Status> for Failure {
                 | Code::OutOfRange
                 | Code::PermissionDenied
         );
-        Failure { message: status.message().to_string(), user }
+        Failure { message: one_line(status.message()), user }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::output::say;
+
 use curvefleet_proto::v1::{RunState, StudyState};
 
 /// Prints rows under headings, columns aligned.
@@ -16,9 +18,9 @@ pub fn print_table(headings: &[&str], rows: &[Vec<String>]) {
         let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_string()
     };
-    println!("{}", line(headings.to_vec()));
+    say!("{}", line(headings.to_vec()));
     for row in rows {
-        println!("{}", line(row.iter().map(String::as_str).collect()));
+        say!("{}", line(row.iter().map(String::as_str).collect()));
     }
 }
 

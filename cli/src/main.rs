@@ -6,12 +6,14 @@
 //! - [`client`]: the connection to a coordinator
 //! - [`progress`]: the progress bar
 //! - [`listing`]: tables and numbers for a terminal
+//! - [`output`]: printing lines
 //! - [`failure`]: one sentence and an exit code
 
 mod client;
 mod command;
 mod failure;
 mod listing;
+mod output;
 mod progress;
 mod study_source;
 
@@ -33,7 +35,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
     name = "curvefleet",
     version,
     max_term_width = 100,
-    after_help = "Begin with: curvefleet run studies/quickstart.toml"
+    after_help = "Begin with: curvefleet run studies/quickstart.toml\nCURVEFLEET_LOG=debug shows more of what goes on"
 )]
 struct Arguments {
     #[command(subcommand)]

@@ -91,6 +91,17 @@ impl Loaded {
     }
 }
 
+/// The store, if it is there: looking makes no folder.
+///
+/// # Errors
+/// If the store cannot be opened.
+pub fn open_existing(location: &str) -> Result<Option<Store>, Failure> {
+    if !location.contains("://") && !Path::new(location).is_dir() {
+        return Ok(None);
+    }
+    Ok(Some(Store::open(location, std::env::vars())?))
+}
+
 /// Puts a canonical data set into the store.
 ///
 /// # Errors

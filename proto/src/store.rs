@@ -1,8 +1,8 @@
 //! Opening the object store that a URL names: a folder, `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`.
 //!
 //! The caller passes the environment's variables in; for `s3://` they are the usual ones: `AWS_ACCESS_KEY_ID`,
-//! `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION` (or `AWS_DEFAULT_REGION`), `AWS_ENDPOINT_URL` (or `AWS_ENDPOINT`),
-//! `AWS_ALLOW_HTTP`, and `AWS_VIRTUAL_HOSTED_STYLE_REQUEST=true` for the endpoints that want the bucket in the host name
+//! `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION` (or `AWS_DEFAULT_REGION`), `AWS_ENDPOINT_URL` (or `AWS_ENDPOINT`; one with `http://` is used as it is),
+//! and `AWS_VIRTUAL_HOSTED_STYLE_REQUEST=true` for the endpoints that want the bucket in the host name
 //! (path style is the default).
 
 use std::path::PathBuf;
@@ -92,10 +92,15 @@ impl Store {
         ) {
             return Err(bad_url(location, "this kind of URL is not known"));
         }
-        let options = environment
+        let mut options: Vec<(String, String)> = environment
             .into_iter()
             .map(|(key, value)| (key.to_ascii_lowercase(), value))
-            .filter(|(key, _)| ["aws_", "google_", "azure_"].iter().any(|known| key.starts_with(known)));
+            .filter(|(key, _)| ["aws_", "google_", "azure_"].iter().any(|known| key.starts_with(known)))
+            .collect();
+        // Whoever writes http:// in full has allowed it.
+        if options.iter().any(|(key, value)| key.starts_with("aws_endpoint") && value.starts_with("http://")) {
+            options.push(("aws_allow_http".to_string(), "true".to_string()));
+        }
         let (bucket, _) = object_store::parse_url_opts(&url, options)
             .map_err(|source| Error::Settings { url: location.to_string(), source })?;
         let objects: Arc<dyn ObjectStore> =

@@ -11,6 +11,12 @@ pub enum Error {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The coordinator's store is a folder that this machine does not have.
+    #[error(
+        "the store's folder {0} is not on this machine; a folder that is a store must be shared between coordinator and workers, \
+         and --store names it where it lies elsewhere"
+    )]
+    NoStore(String),
     /// The coordinator refuses the worker.
     #[error("the coordinator refuses this worker: {0}")]
     Refused(String),

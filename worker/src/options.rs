@@ -87,7 +87,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
         .map_err(|source| Error::System { what: "cannot listen for SIGTERM", source })?;
     let name = settings.name.clone();
     println!(
-        "curvefleet worker {} ({} slots, {}) works for {}",
+        "curvefleet worker {} ({} at a time, {}) works for {}",
         name,
         settings.slots,
         crate::train::backend::name(),

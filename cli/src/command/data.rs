@@ -13,7 +13,8 @@ use object_store::path::Path as Key;
 
 use super::print_json;
 use crate::failure::Failure;
-use crate::study_source::upload;
+use crate::output::say;
+use crate::study_source::{open_existing, upload};
 
 /// Import data sets and look at them.
 #[derive(Debug, Subcommand)]
@@ -130,9 +131,9 @@ impl Import {
         upload(&store, &sha256, bytes).await?;
         print_description(&dataset, &sha256, 3, self.json)?;
         if !self.json {
-            println!("stored as {}", store.locate(&dataset_key(&sha256)));
-            println!("in a study file:\n");
-            println!("[[data]]\nname = \"…\"\nformat = \"{}\"\nsha256 = \"{sha256}\"", self.format.key());
+            say!("stored as {}", store.locate(&dataset_key(&sha256)));
+            say!("in a study file:\n");
+            say!("[[data]]\nname = \"…\"\nformat = \"{}\"\nsha256 = \"{sha256}\"", self.format.key());
         }
         Ok(())
     }
@@ -165,14 +166,16 @@ impl Show {
                 .map_err(|error| Failure::user(format!("{} cannot be read: {error}", self.dataset)))?;
             (bytes.into(), self.dataset.clone())
         } else {
-            let store = Store::open(&self.store, std::env::vars())?;
+            let nowhere = || {
+                Failure::user(format!(
+                    "there is no data set {} in the store {}, and no file of that name",
+                    self.dataset, self.store
+                ))
+            };
+            let store = open_existing(&self.store)?.ok_or_else(nowhere)?;
             let name = store.locate(&dataset_key(&self.dataset));
             let missing = |error: object_store::Error| match error {
-                object_store::Error::NotFound { .. } => Failure::user(format!(
-                    "there is no data set {} in the store {}, and no file of that name",
-                    self.dataset,
-                    store.url()
-                )),
+                object_store::Error::NotFound { .. } => nowhere(),
                 error => Failure::other(format!("{name} cannot be read: {error}")),
             };
             let object = store.objects().get(&Key::from(dataset_key(&self.dataset))).await.map_err(missing)?;
@@ -196,8 +199,8 @@ fn print_description(dataset: &Dataset, sha256: &str, items: usize, json: bool) 
         print_json(&value);
         return Ok(());
     }
-    print!("{description}");
-    println!("  sha256    {sha256}");
+    say!("{}", description.to_string().trim_end());
+    say!("  sha256    {sha256}");
     Ok(())
 }
 

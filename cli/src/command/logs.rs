@@ -7,6 +7,7 @@ use super::print_json;
 use crate::client::Coordinator;
 use crate::failure::Failure;
 use crate::listing::time;
+use crate::output::say;
 
 /// Show the attempts at a run with their logs.
 #[derive(Debug, Args)]
@@ -39,20 +40,14 @@ impl Logs {
             return Ok(());
         }
         if attempts.is_empty() {
-            println!("run {} has not been tried yet", self.run);
+            say!("run {} has not been tried yet", self.run);
         }
         for attempt in attempts {
-            println!(
-                "{}  {}  worker {}, fence {}",
-                time(attempt.at_ms),
-                attempt.outcome,
-                attempt.worker,
-                attempt.fence
-            );
+            say!("{}  {}  worker {}, fence {}", time(attempt.at_ms), attempt.outcome, attempt.worker, attempt.fence);
             for line in
                 [&attempt.error, &attempt.log].into_iter().filter(|text| !text.is_empty()).flat_map(|text| text.lines())
             {
-                println!("    {line}");
+                say!("    {line}");
             }
         }
         Ok(())

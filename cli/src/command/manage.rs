@@ -7,6 +7,7 @@ use super::watch::outcome;
 use crate::client::Coordinator;
 use crate::failure::Failure;
 use crate::listing::counted;
+use crate::output::say;
 
 /// Give up the runs of a study that are not done.
 #[derive(Debug, Args)]
@@ -34,7 +35,7 @@ impl Cancel {
     pub async fn execute(self) -> Result<(), Failure> {
         let mut client = self.coordinator.connect().await?;
         let reply = client.cancel_study(CancelStudyRequest { name: self.study }).await?.into_inner();
-        println!("{}", outcome(&reply.status.unwrap_or_default()));
+        say!("{}", outcome(&reply.status.unwrap_or_default()));
         Ok(())
     }
 }
@@ -47,7 +48,7 @@ impl Retry {
     pub async fn execute(self) -> Result<(), Failure> {
         let mut client = self.coordinator.connect().await?;
         let reply = client.retry_study(RetryStudyRequest { name: self.study.clone() }).await?.into_inner();
-        println!("{} of study {} put back into the queue", counted(reply.requeued, "run"), self.study);
+        say!("{} of study {} put back into the queue", counted(reply.requeued, "run"), self.study);
         Ok(())
     }
 }

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::failure::Failure;
+use crate::output::say;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -86,5 +87,5 @@ impl Command {
 
 /// Prints something as JSON.
 fn print_json(value: &serde_json::Value) {
-    println!("{value:#}");
+    say!("{value:#}");
 }

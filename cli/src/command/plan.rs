@@ -8,7 +8,7 @@ use curvefleet_analysis::read::manifest::{ManifestRow, Outcome, read_manifest};
 use curvefleet_proto::limits::MAX_RUNS_PER_CHECK;
 use curvefleet_proto::plan::{self, work};
 use curvefleet_proto::store::Store;
-use curvefleet_proto::study::Study;
+use curvefleet_proto::study::{Classes, Study};
 use curvefleet_proto::v1::CheckRunsRequest;
 use object_store::ObjectStore;
 use object_store::path::Path;
@@ -17,7 +17,8 @@ use super::print_json;
 use crate::client;
 use crate::failure::Failure;
 use crate::listing::{counted, duration, flop, grouped};
-use crate::study_source::StudySource;
+use crate::output::say;
+use crate::study_source::{StudySource, open_existing};
 
 /// What one core does in a second with matrices large enough, and what it spends on a batch's time step besides, for a rough
 /// estimate of the time; docs/benchmarks.md has the measurements.
@@ -33,7 +34,7 @@ pub struct Plan {
     #[arg(long, env = "CURVEFLEET_STORE", value_name = "URL", default_value = "./curvefleet-data")]
     store: String,
     /// Ask this coordinator what is done already, instead of the store
-    #[arg(long, value_name = "URL")]
+    #[arg(long, env = "CURVEFLEET_COORDINATOR", value_name = "URL")]
     coordinator: Option<String>,
     /// List every condition and model
     #[arg(long)]
@@ -78,7 +79,7 @@ impl Plan {
             print_json(&json(&study, &lines, shards.len(), runs.len(), done, flop_in_all));
             return Ok(());
         }
-        println!(
+        say!(
             "study {} (preset {}): {} in {}",
             study.name,
             study.preset.as_str(),
@@ -86,29 +87,21 @@ impl Plan {
             counted(shards.len() as u64, "shard")
         );
         print_parts(&study, &lines);
-        println!(
-            "  work        {} in all, roughly {} on {}",
+        say!(
+            "  work        {} in all; what is left takes roughly {} on {}",
             flop(flop_in_all),
             duration(time),
             counted(cores as u64, "core")
         );
-        println!("  done        {} of {}", grouped(done), counted(runs.len() as u64, "run"));
+        say!("  done        {} of {}", grouped(done), counted(runs.len() as u64, "run"));
         if self.long {
-            println!();
+            say!("");
             let rows: Vec<Vec<String>> =
                 lines.iter().map(|line| vec![line.title.clone(), grouped(line.parameters), flop(line.flop)]).collect();
             crate::listing::print_table(&["condition and model", "parameters", "work per run"], &rows);
         }
         Ok(())
     }
-}
-
-/// The store if it is there: planning makes no folder.
-fn open_existing(location: &str) -> Result<Option<Store>, Failure> {
-    if !location.contains("://") && !std::path::Path::new(location).exists() {
-        return Ok(None);
-    }
-    Ok(Some(Store::open(location, std::env::vars())?))
 }
 
 fn line(study: &Study, cell: &plan::Cell<'_>) -> Line {
@@ -125,7 +118,7 @@ fn print_parts(study: &Study, lines: &[Line]) {
         } else {
             format!("{} to {}", summary.steps_min, summary.steps_max)
         };
-        println!(
+        say!(
             "  data        {}: {} in {} classes, {} time steps of {}",
             data.name,
             counted(summary.sequences(), "sequence"),
@@ -137,9 +130,9 @@ fn print_parts(study: &Study, lines: &[Line]) {
     for set in &study.conditions {
         let labels: Vec<&str> = set.labels.iter().map(|labels| labels.as_str()).collect();
         let name = if set.name.is_empty() { String::new() } else { format!("{}: ", set.name) };
-        println!(
-            "  conditions  {name}{} of {} with {} labels, {} time steps of {}",
-            counted(set.classes.len() as u64, "set"),
+        say!(
+            "  conditions  {name}{} in {} with {} labels, {} time steps of {}",
+            sets(&set.classes),
             set.data,
             labels.join(" and "),
             set.pad_to,
@@ -160,20 +153,26 @@ fn print_parts(study: &Study, lines: &[Line]) {
         } else {
             counted(u64::from(model.hidden), "hidden unit")
         };
-        println!(
+        say!(
             "  model       {}: {}, {hidden}, up to {}",
             model.name,
             counted(u64::from(model.layers), "layer"),
             counted(parameters(&model.name), "parameter")
         );
     }
-    println!(
+    say!(
         "  training    {} each, batches of {}, {}",
         counted(u64::from(study.training.epochs), "epoch"),
         study.training.batch_size,
         counted(study.seeds.len() as u64, "seed")
     );
-    println!("  probe       {} nearest neighbours, {}", study.probe.k, study.probe.scoring.as_str());
+    say!("  probe       {} nearest neighbours, {}", study.probe.k, study.probe.scoring.as_str());
+}
+
+/// `15 pairs of classes`, `1 set of classes`.
+fn sets(classes: &[Classes]) -> String {
+    let noun = if classes.iter().all(|classes| classes.len() == 2) { "pair" } else { "set" };
+    format!("{} of classes", counted(classes.len() as u64, noun))
 }
 
 fn json(study: &Study, lines: &[Line], shards: usize, runs: usize, done: u64, flop: f64) -> serde_json::Value {

@@ -7,6 +7,7 @@ use curvefleet_proto::v1::WriteManifestRequest;
 
 use crate::client;
 use crate::failure::Failure;
+use crate::output::say;
 
 /// Write the report of a study.
 #[derive(Debug, Args)]
@@ -14,7 +15,7 @@ pub struct Report {
     #[command(flatten)]
     options: curvefleet_analysis::Options,
     /// A coordinator at work on the study, asked to bring the study's manifest up to date first
-    #[arg(long, value_name = "URL")]
+    #[arg(long, env = "CURVEFLEET_COORDINATOR", value_name = "URL")]
     coordinator: Option<String>,
 }
 
@@ -33,7 +34,7 @@ impl Report {
         #[allow(clippy::disallowed_methods)]
         let now = SystemTime::now();
         let summary = curvefleet_analysis::run(self.options, now, std::env::vars()).await?;
-        println!("{}", if json { summary.to_json() } else { summary.to_text() });
+        say!("{}", if json { summary.to_json() } else { summary.to_text() });
         Ok(())
     }
 }

@@ -25,6 +25,7 @@ use super::watch::{exit_code, follow, outcome, show_failures};
 use crate::client::{self, Client};
 use crate::failure::Failure;
 use crate::listing::{counted, duration, grouped};
+use crate::output::say;
 use crate::study_source::StudySource;
 
 /// Exit code after Ctrl-C, as shells count it: 128 + SIGINT.
@@ -121,10 +122,10 @@ impl Fleet {
                 return self.interrupted(&mut client, &study).await;
             }
         };
-        println!("{} in {}", outcome(&status), duration(began.elapsed()));
+        say!("{} in {}", outcome(&status), duration(began.elapsed()));
         show_failures(&mut client, &status).await?;
         if exit_code(&status) != ExitCode::SUCCESS {
-            println!("  try them again with --retry");
+            say!("  try them again with --retry");
         }
         show(&report(store, &study).await?);
         Ok(exit_code(&status))
@@ -156,14 +157,14 @@ impl Fleet {
     ) -> Result<ExitCode, Failure> {
         let runs = status.runs.unwrap_or_default();
         if runs.done == runs.planned {
-            println!("all {} of study {} are done already", counted(runs.planned, "run"), status.name);
+            say!("all {} of study {} are done already", counted(runs.planned, "run"), status.name);
         } else {
-            println!("{}; nothing is left to do", outcome(status));
+            say!("{}; nothing is left to do", outcome(status));
             show_failures(client, status).await?;
-            println!("  try them again with --retry");
+            say!("  try them again with --retry");
         }
         match latest_report(store, &status.name).await? {
-            Some(location) => println!("report: {location}"),
+            Some(location) => say!("report: {location}"),
             None => {
                 client
                     .write_manifest(curvefleet_proto::v1::WriteManifestRequest { study: status.name.clone() })
@@ -186,7 +187,7 @@ impl Fleet {
         let request = curvefleet_proto::v1::GetStudyRequest { name: study.to_string() };
         let runs =
             client.get_study(request).await?.into_inner().status.and_then(|status| status.runs).unwrap_or_default();
-        println!(
+        say!(
             "stopped: {} of {} done; the same command goes on from here",
             grouped(runs.done),
             counted(runs.planned, "run")
@@ -235,13 +236,13 @@ fn announce(status: &StudyStatus, reused: u64, workers: usize, store: &Store) {
     let runs = status.runs.unwrap_or_default();
     let done = if runs.done > 0 { format!(", {} done already", grouped(runs.done)) } else { String::new() };
     let elsewhere = if reused > 0 { format!(" ({} of them in other studies)", grouped(reused)) } else { String::new() };
-    println!(
+    say!(
         "study {}: {}{done}{elsewhere}, {} on this machine",
         status.name,
         counted(runs.planned, "run"),
         counted(workers as u64, "worker")
     );
-    println!("folder: {}", store.locate(&study_folder(&status.name)));
+    say!("folder: {}", store.locate(&study_folder(&status.name)));
 }
 
 async fn report(store: &Store, study: &str) -> Result<ReportSummary, Failure> {
@@ -252,7 +253,7 @@ async fn report(store: &Store, study: &str) -> Result<ReportSummary, Failure> {
 }
 
 fn show(summary: &ReportSummary) {
-    println!("\n{}", summary.to_text());
+    say!("\n{}", summary.to_text());
 }
 
 /// Where the newest report of a study lies.

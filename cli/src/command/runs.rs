@@ -6,6 +6,7 @@ use curvefleet_proto::v1::{ListRunsRequest, RunState, RunStatus};
 use crate::client::Coordinator;
 use crate::failure::Failure;
 use crate::listing::{print_table, run_state};
+use crate::output::say;
 
 /// List a study's runs.
 #[derive(Debug, Args)]
@@ -55,7 +56,7 @@ impl Runs {
             let request = ListRunsRequest { study: self.study.clone(), state: state.into(), page_size: 0, page };
             let reply = client.list_runs(request).await?.into_inner();
             match self.json {
-                true => reply.runs.iter().for_each(|run| println!("{}", json(run))),
+                true => reply.runs.iter().for_each(|run| say!("{}", json(run))),
                 false => rows.extend(reply.runs.iter().map(row)),
             }
             page = reply.next_page;
@@ -64,7 +65,7 @@ impl Runs {
             }
         }
         if !self.json && rows.is_empty() {
-            println!("no run of study {} is in that state", self.study);
+            say!("no run of study {} is in that state", self.study);
         } else if !self.json {
             print_table(
                 &["run", "data", "condition", "labels", "model", "seed", "state", "attempts", "worker", "error"],

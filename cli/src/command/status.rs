@@ -7,6 +7,7 @@ use super::print_json;
 use crate::client::Coordinator;
 use crate::failure::Failure;
 use crate::listing::{grouped, print_table, study_state, time};
+use crate::output::say;
 
 /// Show where all studies stand, or one.
 #[derive(Debug, Args)]
@@ -36,13 +37,13 @@ impl Status {
             return Ok(());
         }
         if studies.is_empty() {
-            println!("there is no study yet; hand one in with: curvefleet submit studies/quickstart.toml");
+            say!("there is no study yet; hand one in with: curvefleet submit studies/quickstart.toml");
             return Ok(());
         }
         let headings = ["study", "state", "done", "failed", "training", "waiting", "planned", "submitted"];
         print_table(&headings, &studies.iter().map(row).collect::<Vec<_>>());
         for study in studies.iter().filter(|study| !study.stop_reason.is_empty()) {
-            println!("{} was stopped: {}", study.name, study.stop_reason);
+            say!("{} was stopped: {}", study.name, study.stop_reason);
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use super::print_json;
 use crate::client::{Client, Coordinator};
 use crate::failure::Failure;
 use crate::listing::{counted, grouped};
+use crate::output::say;
 use crate::study_source::{Loaded, StudySource};
 
 /// Hand a study to a coordinator.
@@ -45,11 +46,11 @@ impl Submit {
             return Ok(());
         }
         let what = if reply.existed { "was there already" } else { "is submitted" };
-        println!("study {name} {what}: {}, {} done", counted(runs.planned, "run"), grouped(runs.done));
+        say!("study {name} {what}: {}, {} done", counted(runs.planned, "run"), grouped(runs.done));
         if reply.reused > 0 {
-            println!("{} of them were done already in other studies", grouped(reply.reused));
+            say!("{} of them were done already in other studies", grouped(reply.reused));
         }
-        println!("follow it with: curvefleet watch {name}");
+        say!("follow it with: curvefleet watch {name}");
         Ok(())
     }
 }

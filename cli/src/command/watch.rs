@@ -8,6 +8,7 @@ use curvefleet_proto::v1::{ListRunsRequest, RunState, StudyState, StudyStatus, W
 use crate::client::{Client, Coordinator};
 use crate::failure::Failure;
 use crate::listing::{counted, grouped};
+use crate::output::say;
 use crate::progress::Progress;
 
 /// Failed runs whose errors are shown at the end; `curvefleet runs` lists them all.
@@ -30,7 +31,7 @@ impl Watch {
     pub async fn execute(self) -> Result<ExitCode, Failure> {
         let mut client = self.coordinator.connect().await?;
         let status = follow(&mut client, &self.study).await?;
-        println!("{}", outcome(&status));
+        say!("{}", outcome(&status));
         show_failures(&mut client, &status).await?;
         Ok(exit_code(&status))
     }

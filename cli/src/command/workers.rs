@@ -7,6 +7,7 @@ use super::print_json;
 use crate::client::Coordinator;
 use crate::failure::Failure;
 use crate::listing::{print_table, time};
+use crate::output::say;
 
 /// List the workers.
 #[derive(Debug, Args)]
@@ -29,7 +30,7 @@ impl Workers {
         if self.json {
             print_json(&workers.iter().map(json).collect());
         } else if workers.is_empty() {
-            println!(
+            say!(
                 "no worker has called yet; start one with: curvefleet worker --coordinator {}",
                 self.coordinator.coordinator
             );

@@ -48,7 +48,6 @@ fn a_study_runs_against_an_s3_server_over_http() {
             .args(arguments)
             .args(["--store", "s3://lab/experiments"])
             .env("AWS_ENDPOINT_URL", &endpoint)
-            .env("AWS_ALLOW_HTTP", "true")
             .env("AWS_REGION", "us-east-1")
             .env("AWS_ACCESS_KEY_ID", KEY)
             .env("AWS_SECRET_ACCESS_KEY", secret))

@@ -21,7 +21,7 @@ fn every_study_file_can_be_planned() {
         }
         // As many runs as pairs of six classes, labels and seeds make.
         let plan = plan.succeeded();
-        assert!(plan.out.contains("15 sets of"), "{name}: {}", plan.out);
+        assert!(plan.out.contains("15 pairs of classes"), "{name}: {}", plan.out);
         planned.push(name);
     }
     assert!(planned.contains(&"quickstart.toml".to_string()), "{planned:?}");

@@ -98,6 +98,9 @@ impl Agent {
             _ = stopping.wait_for(|stop| *stop) => return Ok(()),
         };
         let location = self.settings.store.as_deref().unwrap_or(&registered.store_url);
+        if !location.contains("://") && !std::path::Path::new(location).is_dir() {
+            return Err(Error::NoStore(location.to_string()));
+        }
         let store = Store::open(location, self.settings.environment.iter().cloned())?;
         let shared = Arc::new(Shared {
             name: self.settings.name.clone(),
