@@ -38,6 +38,10 @@ impl Coordinator {
 /// # Errors
 /// If the URL is none, or no coordinator answers there.
 pub async fn connect(url: &str) -> Result<Client, Failure> {
+    if !url.starts_with("http://") {
+        let message = "does not begin with http://; it looks like http://127.0.0.1:7700";
+        return Err(Failure::user(format!("the coordinator's URL `{url}` {message}")));
+    }
     let endpoint = Endpoint::from_shared(url.to_string()).map_err(|error| {
         Failure::user(format!(
             "the coordinator's URL `{url}` cannot be used: {error}; it looks like http://127.0.0.1:7700"

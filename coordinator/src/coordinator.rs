@@ -63,13 +63,14 @@ impl Coordinator {
     /// As [`Coordinator::start`].
     pub async fn start_at(options: Options, clock: Arc<dyn Clock>) -> Result<Running, Error> {
         let address = listen_address(&options.listen, options.insecure).await?;
+        // First, so that a port in use leaves no new folder and no new ledger behind.
+        let listener = TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })?;
         let store = Store::open(&options.store, environment())?;
         let ledger_file = options.ledger_file(&store);
         let settings = options.settings();
         let (file, system) = (ledger_file.clone(), |what| move |source| Error::System { what, source });
         let ledger = tokio::task::spawn_blocking(move || SqliteLedger::open(&file, settings)).await;
         let ledger = ledger.map_err(|error| system("a thread")(std::io::Error::other(error)))??;
-        let listener = TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })?;
         let address = listener.local_addr().map_err(system("the address of its socket"))?;
         let (writer, handle) = writer::start(Box::new(ledger), clock.clone()).map_err(system("a thread"))?;
         if options.expire_leases_at_start {

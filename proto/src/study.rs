@@ -5,7 +5,7 @@
 //! ```
 //! A stored study file is a study file again: parsing and resolving it gives the same [`Study`].
 //!
-//! - [`file`]: the keys that may be typed, all optional where there is a default
+//! - [`mod@file`]: the keys that may be typed, all optional where there is a default
 //! - [`data`]: how data sets are read, and what is in them
 //! - [`settings`]: conditions, models, training and probe with every default written out
 //! - [`preset`]: what the presets `sound` and `paper` choose

@@ -79,6 +79,7 @@ fn a_port_in_use_a_bad_address_and_an_open_port_are_refused() {
     let address = taken.local_addr().unwrap().to_string();
     let listen = |address: &str| run(curvefleet(folder.path()).args(["coordinator", "--listen", address]));
     listen(&address).refused(2, &[&address, "--listen"]);
+    assert!(!folder.path().join("curvefleet-data").exists(), "nothing is half-done");
     listen("here").refused(2, &["`here`"]);
     listen("0.0.0.0:0").refused(2, &["--insecure"]);
 }
@@ -189,4 +190,26 @@ fn names_that_nobody_knows_are_refused() {
         .refused(2, &["no coordinator answers", "127.0.0.1:1"]);
     run(curvefleet(folder.path()).args(["worker", "--coordinator", "127.0.0.1:7700"]))
         .refused(2, &["http://127.0.0.1:7700"]);
+}
+
+/// `curvefleet plan … | head -1`: the reader goes before all is said.
+#[test]
+fn a_reader_that_goes_away_ends_a_command_quietly() {
+    let folder = Folder::with_study("piped", 2, 1);
+    let mut plan = curvefleet(folder.path());
+    plan.args(["plan", "study.toml"]).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut child = plan.spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), String::from_utf8(ended.stderr).unwrap().as_str()), (Some(141), ""));
+}
+
+/// A worker on a machine that does not see the coordinator's folder says so instead of failing run after run.
+#[test]
+fn a_worker_without_the_stores_folder_says_so() {
+    let folder = Folder::new();
+    let coordinator = Service::start(curvefleet(folder.path()).args(["coordinator", "--listen", "127.0.0.1:0"]));
+    let url = coordinator.url();
+    let worker = run(curvefleet(folder.path()).args(["worker", "--coordinator", &url, "--store", "not-here"]));
+    worker.refused(2, &["not-here", "shared"]);
 }

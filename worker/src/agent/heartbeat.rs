@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::Shared;
-use super::link::RETRY_AFTER;
+use super::link::Trouble;
 
 /// How long leases and the pauses between heartbeats are.
 #[derive(Debug, Clone, Copy)]
@@ -23,21 +23,20 @@ pub struct Times {
     pub interval: Duration,
 }
 
-/// Sends heartbeats for ever. While they do not get through, the pause between tries grows, and each reason is logged once.
+/// Sends heartbeats for ever.
 pub async fn keep(shared: Arc<Shared>, registration: RegisterRequest, times: Times) {
     let mut heard = Instant::now();
-    let mut pause = RETRY_AFTER;
-    let mut logged = String::new();
+    let mut trouble = Trouble::default();
     loop {
         let before = heard;
-        if let Err(status) = one_stream(&shared, &registration, times, &mut heard).await
-            && status.message() != logged
+        let ended = one_stream(&shared, &registration, times, &mut heard).await;
+        if heard > before {
+            trouble = Trouble::default();
+        }
+        if let Err(status) = ended
+            && trouble.is_news(&status)
         {
             tracing::warn!(worker = shared.name, error = status.message(), "heartbeats do not get through");
-            logged = status.message().to_string();
-        }
-        if heard > before {
-            (pause, logged) = (RETRY_AFTER, String::new());
         }
         if heard.elapsed() > times.lease {
             let lost = shared.holdings.lose_all();
@@ -49,8 +48,7 @@ pub async fn keep(shared: Arc<Shared>, registration: RegisterRequest, times: Tim
                 );
             }
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(times.lease / 4);
+        tokio::time::sleep(trouble.pause().min(times.lease / 4)).await;
     }
 }
 

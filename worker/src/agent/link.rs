@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 
 /// Longest wait for an answer. A coordinator answers within one disk write; what takes longer is lost.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
-/// Pause after the first failed call; doubled each time, up to [`RETRY_AT_MOST`].
+/// Pause after the first failed call.
 pub const RETRY_AFTER: Duration = Duration::from_millis(250);
 /// Longest pause between calls.
 const RETRY_AT_MOST: Duration = Duration::from_secs(15);
@@ -23,6 +23,29 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Link {
     client: WorkerServiceClient<Channel>,
+}
+
+/// A call that fails again and again: its pauses grow, and each reason is news once.
+#[derive(Debug, Default)]
+pub struct Trouble {
+    reason: String,
+    failures: u32,
+}
+
+impl Trouble {
+    /// Whether this reason is another one than the last.
+    pub fn is_news(&mut self, status: &Status) -> bool {
+        let news = self.reason != status.message();
+        self.reason = status.message().to_string();
+        news
+    }
+
+    /// How long to wait now: [`RETRY_AFTER`], doubled with each failure, at most [`RETRY_AT_MOST`].
+    pub fn pause(&mut self) -> Duration {
+        let doublings = self.failures.min(16);
+        self.failures += 1;
+        (RETRY_AFTER * (1 << doublings)).min(RETRY_AT_MOST)
+    }
 }
 
 /// What became of a report about a lease.
@@ -120,13 +143,14 @@ impl Link {
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
-        let mut pause = RETRY_AFTER;
+        let mut trouble = Trouble::default();
         loop {
             match within(attempt()).await {
                 Err(status) if is_passing(status.code()) => {
-                    tracing::warn!(call, error = status.message(), "the coordinator does not answer, trying again");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(RETRY_AT_MOST);
+                    if trouble.is_news(&status) {
+                        tracing::warn!(call, error = status.message(), "the coordinator does not answer, trying again");
+                    }
+                    tokio::time::sleep(trouble.pause()).await;
                 }
                 answer => return answer,
             }

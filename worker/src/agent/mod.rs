@@ -5,12 +5,12 @@
 //!                └────── heartbeats renew the leases, and say which ones are lost ──────┘
 //! ```
 //! - [`Agent`]: leases shards as slots fall free, and ends politely
-//! - [`link`]: calls to the coordinator, with deadlines and retries
-//! - [`holdings`]: the leases held, shared by heartbeats and training threads
-//! - [`heartbeat`]: the stream that keeps leases alive
-//! - [`shard`]: one lease's work
-//! - [`upload`]: curve parts into the store, and their commits
-//! - [`cache`]: data sets from the store
+//! - `link`: calls to the coordinator, with deadlines and retries
+//! - `holdings`: the leases held, shared by heartbeats and training threads
+//! - `heartbeat`: the stream that keeps leases alive
+//! - `shard`: one lease's work
+//! - `upload`: curve parts into the store, and their commits
+//! - `cache`: data sets from the store
 
 mod cache;
 mod heartbeat;
@@ -133,6 +133,7 @@ async fn lease_until_stopped(
 ) {
     let mut working = JoinSet::new();
     let mut had_work = Instant::now();
+    let mut trouble = link::Trouble::default();
     while !*stopping.borrow() {
         if !working.is_empty() {
             had_work = Instant::now();
@@ -142,7 +143,7 @@ async fn lease_until_stopped(
             break;
         }
         let free = slots - working.len();
-        let wait = if free > 0 { lease(shared, free, &mut working).await } else { Duration::MAX };
+        let wait = if free > 0 { lease(shared, free, &mut working, &mut trouble).await } else { Duration::MAX };
         if wait.is_zero() {
             continue;
         }
@@ -156,19 +157,22 @@ async fn lease_until_stopped(
 }
 
 /// Leases at most `free` shards and starts them; says how long to wait before asking again.
-async fn lease(shared: &Arc<Shared>, free: usize, working: &mut JoinSet<()>) -> Duration {
+async fn lease(shared: &Arc<Shared>, free: usize, working: &mut JoinSet<()>, trouble: &mut link::Trouble) -> Duration {
     let shards = free.min(MAX_SHARDS_PER_LEASE as usize) as u32;
     match shared.link.lease(LeaseRequest { worker: shared.name.clone(), shards }).await {
-        Ok(reply) if reply.leases.is_empty() => Duration::from_millis(reply.retry_after_ms.max(1)),
         Ok(reply) => {
+            *trouble = link::Trouble::default();
+            let wait = if reply.leases.is_empty() { reply.retry_after_ms.max(1) } else { 0 };
             for lease in reply.leases {
                 working.spawn(shard::train(shared.clone(), lease));
             }
-            Duration::ZERO
+            Duration::from_millis(wait)
         }
-        Err(error) => {
-            tracing::warn!(worker = shared.name, error = error.message(), "cannot ask for work");
-            link::RETRY_AFTER
+        Err(status) => {
+            if trouble.is_news(&status) {
+                tracing::warn!(worker = shared.name, error = status.message(), "cannot ask for work, trying again");
+            }
+            trouble.pause()
         }
     }
 }
