@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use curvefleet_proto::v1::{HeartbeatRequest, HeartbeatResponse, RegisterRequest};
+use curvefleet_proto::v1::{HeartbeatRequest, HeartbeatResponse, Held, RegisterRequest};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::StreamExt;
@@ -61,7 +61,7 @@ async fn one_stream(
 ) -> Result<(), Status> {
     let (sender, receiver) = mpsc::channel(1);
     let mut client = shared.link.client();
-    sender.send(beat(shared, 0.0)).await.map_err(|_| closed())?;
+    let mut held = send(shared, &sender, 0.0).await?;
     let opened = tokio::time::timeout(times.lease, client.heartbeat(ReceiverStream::new(receiver))).await;
     let mut replies = opened.map_err(|_| Status::deadline_exceeded("the stream did not open"))??.into_inner();
     let mut before = (Instant::now(), shared.holdings.epochs());
@@ -70,19 +70,26 @@ async fn one_stream(
         let reply =
             reply.map_err(|_| Status::deadline_exceeded("a heartbeat was not answered"))?.ok_or_else(closed)??;
         *heard = Instant::now();
-        obey(shared, registration, reply).await;
+        obey(shared, registration, &held, reply).await;
         tokio::time::sleep(times.interval).await;
         let now = (Instant::now(), shared.holdings.epochs());
         let rate = (now.1 - before.1) as f64 / (now.0 - before.0).as_secs_f64().max(1e-3);
         before = now;
-        sender.send(beat(shared, rate)).await.map_err(|_| closed())?;
+        held = send(shared, &sender, rate).await?;
     }
 }
 
-async fn obey(shared: &Shared, registration: &RegisterRequest, reply: HeartbeatResponse) {
-    for shard in reply.revoked {
-        tracing::warn!(worker = shared.name, shard, "the lease is not ours any more");
-        shared.holdings.lose(&shard);
+/// Obeys the answer to a heartbeat that named the leases `held`.
+async fn obey(shared: &Shared, registration: &RegisterRequest, held: &[Held], reply: HeartbeatResponse) {
+    for lease in held.iter().filter(|lease| reply.revoked.contains(&lease.shard)) {
+        if shared.holdings.lose(&lease.shard, lease.fence) {
+            tracing::warn!(
+                worker = shared.name,
+                shard = lease.shard,
+                fence = lease.fence,
+                "the lease is not ours any more"
+            );
+        }
     }
     if reply.register_again
         && let Err(error) = shared.link.register(registration).await
@@ -91,8 +98,16 @@ async fn obey(shared: &Shared, registration: &RegisterRequest, reply: HeartbeatR
     }
 }
 
-fn beat(shared: &Shared, epochs_per_second: f64) -> HeartbeatRequest {
-    HeartbeatRequest { worker: shared.name.clone(), held: shared.holdings.held(), epochs_per_second }
+/// Sends a heartbeat; gives the leases that it names.
+async fn send(
+    shared: &Shared,
+    sender: &mpsc::Sender<HeartbeatRequest>,
+    epochs_per_second: f64,
+) -> Result<Vec<Held>, Status> {
+    let held = shared.holdings.held();
+    let beat = HeartbeatRequest { worker: shared.name.clone(), held: held.clone(), epochs_per_second };
+    sender.send(beat).await.map_err(|_| closed())?;
+    Ok(held)
 }
 
 fn closed() -> Status {

@@ -57,11 +57,10 @@ impl Holdings {
         lock(&self.leases).values().filter(|holding| !holding.is_lost()).map(|holding| holding.held()).collect()
     }
 
-    /// Marks a shard's lease as lost.
-    pub fn lose(&self, shard: &str) {
-        if let Some(holding) = lock(&self.leases).get(shard) {
-            holding.lost.store(true, Ordering::Relaxed);
-        }
+    /// Marks a lease as lost; false where it had ended already. A newer lease of the same shard stays.
+    pub fn lose(&self, shard: &str, fence: u64) -> bool {
+        let leases = lock(&self.leases);
+        leases.get(shard).is_some_and(|holding| holding.fence == fence && !holding.lost.swap(true, Ordering::Relaxed))
     }
 
     /// Marks all leases as lost; says how many there were.
@@ -98,4 +97,22 @@ impl Holding {
 /// A panic elsewhere leaves these plain values whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_word_about_an_old_lease_leaves_the_new_one_alone() {
+        let holdings = Holdings::default();
+        let old = holdings.add("shard", 1);
+        let new = holdings.add("shard", 2);
+        assert!(!holdings.lose("shard", 1));
+        holdings.remove(&old);
+        assert!(!new.is_lost());
+        assert_eq!(holdings.held().len(), 1);
+        assert!(holdings.lose("shard", 2) && new.is_lost());
+        assert!(holdings.held().is_empty(), "a lost lease is not renewed");
+    }
 }
