@@ -5,6 +5,8 @@
 //! studies/<study>/manifest.parquet
 //! studies/<study>/curves/<shard>-<fence>-<n>.parquet
 //! studies/<study>/reports/<time>/index.html
+//! studies/<study>/diverged/<run>-<fence>.parquet
+//! checkpoints/<run>/epoch-<n>.bpk
 //! datasets/<sha256>.parquet
 //! ```
 //!
@@ -14,6 +16,8 @@ use std::sync::{Arc, LazyLock};
 
 use arrow_schema::{DataType, Field, Schema};
 use sha2::{Digest, Sha256};
+
+use crate::plan::RunId;
 
 /// Key-value metadata of a data set's Parquet file: JSON with its [`crate::study::DataSummary`] and provenance.
 pub const DATASET_METADATA: &str = "curvefleet.dataset";
@@ -40,6 +44,21 @@ pub fn manifest_key(study: &str) -> String {
 /// A curve part: the `n`-th commit under the lease `fence` of `shard`. Two leases never share a fence, so two workers never write one key.
 pub fn part_key(study: &str, shard: &str, fence: u64, n: u32) -> String {
     format!("studies/{study}/curves/{shard}-{fence}-{n}.parquet")
+}
+
+/// The curve up to where a run diverged, as a curve part of that one run; no commit names it, and it is no result.
+pub fn diverged_key(study: &str, run: RunId, fence: u64) -> String {
+    format!("studies/{study}/diverged/{run}-{fence}.parquet")
+}
+
+/// The folder of the checkpoints of a run, or of the pack of runs whose first one it is.
+pub fn checkpoint_folder(run: RunId) -> String {
+    format!("checkpoints/{run}")
+}
+
+/// A checkpoint after so many epochs. Whoever writes it under whichever lease writes the same bytes, or none that are resumed.
+pub fn checkpoint_key(run: RunId, epoch: u32) -> String {
+    format!("{}/epoch-{epoch}.bpk", checkpoint_folder(run))
 }
 
 /// The folder of one report; `time` is a sortable name such as `2026-01-31T12-00-00Z`.

@@ -10,11 +10,13 @@
 //! - [`settings`]: conditions, models, training and probe with every default written out
 //! - [`preset`]: what the presets `sound` and `paper` choose
 //! - [`resolve`]: from the one to the other, with every check that needs no disk
+//! - [`network`]: the same for models, training and probe
 //! - [`error`]: the one sentence that a wrong file gets
 
 pub mod data;
 pub mod error;
 pub mod file;
+pub mod network;
 pub mod preset;
 pub mod resolve;
 pub mod settings;
@@ -23,6 +25,6 @@ pub use data::{ClassCount, DataFormat, DataSource, DataSummary, Generate, Missin
 pub use error::Error;
 pub use file::StudyFile;
 pub use settings::{
-    Classes, Condition, ConditionSet, Data, Labels, Model, ModelKind, Optimizer, Oversample, Preset, Probe, ProbeKind,
-    ReadOut, Scoring, Shuffle, Split, States, Statistics, Study, Training,
+    ClassWeights, Classes, Condition, ConditionSet, Data, Labels, Model, ModelKind, Optimizer, Oversample, Preset,
+    Probe, ProbeKind, ReadOut, Scoring, Shuffle, Split, States, Statistics, Study, Training,
 };

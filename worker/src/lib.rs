@@ -7,6 +7,7 @@
 //! - [`error`]: why a worker ended
 //! - [`train`]: the training loop and what it leaves behind
 //! - [`model`]: the networks
+//! - [`kernel`]: the arithmetic of training on a processor
 //! - [`probe`]: reading hidden states
 //! - [`data`]: data sets, from a researcher's files to a run's arrays
 //! - [`rng`]: named random streams
@@ -14,6 +15,7 @@
 pub mod agent;
 pub mod data;
 pub mod error;
+pub mod kernel;
 pub mod model;
 pub mod options;
 pub mod probe;

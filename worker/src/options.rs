@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use curvefleet_proto::limits::MAX_NAME_BYTES;
@@ -9,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::agent::{self, Agent, DataCache};
 use crate::error::Error;
+use crate::train::Device;
 
 /// Largest number of runs that one worker trains at the same time: more than any machine has cores.
 const SLOTS_MAX: usize = 4_096;
@@ -25,12 +27,57 @@ pub struct Options {
     /// The worker's name, unique in the fleet [default: host name and process id]
     #[arg(long, env = "CURVEFLEET_WORKER_NAME", value_name = "NAME")]
     pub name: Option<String>,
-    /// Runs trained at the same time, one core each [default: the number of cores]
+    /// Runs trained at the same time [default: as many as there are cores for; 1 on a GPU, which trains a pack of runs at a time]
     #[arg(long, env = "CURVEFLEET_SLOTS", value_name = "N")]
     pub slots: Option<usize>,
+    #[command(flatten)]
+    pub training: TrainingOptions,
     /// End when the coordinator has had no work for this many seconds [default: wait for work for ever]
     #[arg(long, env = "CURVEFLEET_IDLE_SECONDS", value_name = "S")]
     pub idle_seconds: Option<u64>,
+}
+
+/// How a worker trains.
+#[derive(Debug, Clone, Args)]
+pub struct TrainingOptions {
+    /// What trains: cpu, vulkan or cuda, the last two with a card's number after a colon, and only where they were built in
+    #[arg(long, env = "CURVEFLEET_DEVICE", value_name = "DEVICE", default_value_t = Device::CORE)]
+    pub device: Device,
+    /// Cores for each run; more slots use cores better than more threads, unless one run's memory is what is short
+    #[arg(long, env = "CURVEFLEET_THREADS_PER_SLOT", value_name = "N", default_value_t = 1)]
+    pub threads_per_slot: usize,
+    /// A run that is cut off loses at most this many seconds of training; 0 means a checkpoint after every epoch
+    #[arg(long, env = "CURVEFLEET_CHECKPOINT_SECONDS", value_name = "S", default_value_t = 30)]
+    pub checkpoint_seconds: u64,
+}
+
+impl TrainingOptions {
+    /// The device with its threads.
+    ///
+    /// # Errors
+    /// On an impossible number of threads.
+    pub fn device(&self) -> Result<Device, Error> {
+        let threads = self.threads_per_slot;
+        if !(1..=SLOTS_MAX).contains(&threads) {
+            return Err(Error::Flag(format!("--threads-per-slot is {threads}; it must lie between 1 and {SLOTS_MAX}")));
+        }
+        match self.device {
+            Device::Cpu { .. } => Ok(Device::Cpu { threads }),
+            device if threads == 1 => Ok(device),
+            device => Err(Error::Flag(format!("--threads-per-slot is for processors; --device is {device}"))),
+        }
+    }
+
+    /// How much training a checkpoint saves at the most.
+    pub fn checkpoint_every(&self) -> Duration {
+        Duration::from_secs(self.checkpoint_seconds)
+    }
+}
+
+/// How many runs this machine trains at the same time unless it is told.
+pub fn default_slots(device: Device) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if device.is_gpu() { 1 } else { (cores / device.threads()).max(1) }
 }
 
 impl Options {
@@ -39,12 +86,13 @@ impl Options {
     /// # Errors
     /// On a URL that is none, a name that is too long, or an impossible number of slots.
     pub fn settings(&self) -> Result<agent::Settings, Error> {
+        let device = self.training.device()?;
         let slots = match self.slots {
             Some(slots) if (1..=SLOTS_MAX).contains(&slots) => slots,
             Some(slots) => {
                 return Err(Error::Flag(format!("--slots is {slots}; it must lie between 1 and {SLOTS_MAX}")));
             }
-            None => std::thread::available_parallelism().map_or(1, usize::from),
+            None => default_slots(device),
         };
         let name = self.name.clone().unwrap_or_else(default_name);
         if name.is_empty() || name.len() > MAX_NAME_BYTES {
@@ -58,7 +106,9 @@ impl Options {
             store: self.store.clone(),
             name,
             slots,
-            idle: self.idle_seconds.map(std::time::Duration::from_secs),
+            device,
+            checkpoint_every: self.training.checkpoint_every(),
+            idle: self.idle_seconds.map(Duration::from_secs),
             environment: std::env::vars().collect(),
         })
     }
@@ -90,7 +140,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
         "curvefleet worker {} ({} at a time, {}) works for {}",
         name,
         settings.slots,
-        crate::train::backend::name(),
+        settings.device.name(),
         settings.coordinator
     );
     let agent = Agent::new(settings, Arc::new(DataCache::default()))?;

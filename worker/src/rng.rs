@@ -31,6 +31,17 @@ impl Stream {
         self.bits.next_u64()
     }
 
+    /// How far the stream has been drawn from, for a checkpoint: the same stream put [at](Stream::seek) this position goes on with
+    /// the same numbers.
+    pub fn position(&self) -> u128 {
+        self.bits.get_word_pos()
+    }
+
+    /// Goes to a position that [`Stream::position`] gave.
+    pub fn seek(&mut self, position: u128) {
+        self.bits.set_word_pos(position);
+    }
+
     /// A whole number drawn uniformly from `0..n`, without bias. `n = 0` is read as 1, so the answer is 0.
     pub fn below(&mut self, n: u64) -> u64 {
         let n = n.max(1);
@@ -122,6 +133,16 @@ mod tests {
         assert_eq!(below, [5, 9, 699]);
         assert_eq!((uniform, normal), (0.4570311254144588, 0.15909304936793517));
         assert_eq!(order, [2, 0, 4, 1, 3, 5, 7, 6]);
+    }
+
+    #[test]
+    fn a_stream_goes_on_from_its_position() {
+        let mut s = stream(&SEED, "batches");
+        for drawn in 0..100 {
+            let mut other = stream(&SEED, "batches");
+            other.seek(s.position());
+            assert_eq!(other.next_u64(), s.next_u64(), "after {drawn} draws");
+        }
     }
 
     #[test]

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Cell;
-use crate::study::{Condition, ModelKind, Probe, Study, Training};
+use crate::study::preset::HEADS;
+use crate::study::{Condition, Model, ModelKind, Probe, Study, Training};
 
 /// The version of the training code's numbers. Raised whenever the same settings would give other curves, so that old and new
 /// runs never count as the same.
-pub const NUMBERS_VERSION: u32 = 1;
+pub const NUMBERS_VERSION: u32 = 2;
 
 /// A hash of all that decides a run's numbers and of nothing else: not the study's name, not the model's, not the machine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,7 +36,7 @@ pub struct RunSettings {
 }
 
 /// A network without its name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunModel {
     /// Its kind.
     pub kind: ModelKind,
@@ -43,6 +44,10 @@ pub struct RunModel {
     pub hidden: u32,
     /// Layers.
     pub layers: u32,
+    /// Attention heads, resolved likewise; 1 for all but transformers.
+    pub heads: u32,
+    /// Dropout.
+    pub dropout: f64,
 }
 
 /// One training.
@@ -58,14 +63,17 @@ impl RunSettings {
     /// The settings of a cell's runs.
     pub fn of(study: &Study, cell: &Cell<'_>) -> RunSettings {
         let model = cell.model;
+        let hidden = if model.hidden == 0 { cell.condition.features.len() as u32 } else { model.hidden };
         RunSettings {
             numbers_version: NUMBERS_VERSION,
             data_sha256: cell.data.summary.sha256.clone(),
             condition: cell.condition.clone(),
             model: RunModel {
                 kind: model.kind,
-                hidden: if model.hidden == 0 { cell.condition.features.len() as u32 } else { model.hidden },
+                hidden,
                 layers: model.layers,
+                heads: heads(model, hidden),
+                dropout: model.dropout,
             },
             training: study.training.clone(),
             probe: study.probe.clone(),
@@ -85,6 +93,15 @@ impl RunSettings {
     /// pairwise, and more epochs continue the curve of fewer.
     pub fn random_root(&self, seed: u64) -> [u8; 32] {
         digest("curvefleet random streams", &(&self.data_sha256, &self.condition), seed)
+    }
+}
+
+/// As many heads as the model has, or as divide its hidden size.
+fn heads(model: &Model, hidden: u32) -> u32 {
+    match (model.kind, model.heads) {
+        (ModelKind::Transformer, 0) => HEADS.into_iter().find(|heads| hidden.is_multiple_of(*heads)).unwrap_or(1),
+        (ModelKind::Transformer, heads) => heads,
+        _ => 1,
     }
 }
 

@@ -30,6 +30,9 @@ pub struct ShardSpec {
     pub settings: RunSettings,
     /// One run per seed.
     pub seeds: Vec<u64>,
+    /// How many of them, in their order, a GPU trains in lockstep. It is part of the plan because a packed run's bits depend on the
+    /// pack it is in: whoever trains a shard again trains the same packs.
+    pub pack_size: u32,
 }
 
 impl ShardSpec {
@@ -71,6 +74,7 @@ fn spec(study: &Study, cell: &Cell<'_>, settings: &RunSettings, seeds: &[u64]) -
         model: cell.model.name.clone(),
         settings: settings.clone(),
         seeds: seeds.to_vec(),
+        pack_size: study.pack_size,
     }
 }
 

@@ -2,8 +2,8 @@
 //! the recurrent layers and those of the probe.
 
 use super::Cell;
-use super::run::RunSettings;
-use crate::study::{Oversample, Scoring, Study};
+use super::run::{RunModel, RunSettings};
+use crate::study::{ModelKind, Oversample, Scoring, Study};
 
 /// The work of one run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,8 +32,8 @@ pub fn of(study: &Study, cell: &Cell<'_>) -> Work {
     let validation = drawn * training.validation_fraction;
 
     let (steps, hidden) = (f64::from(cell.condition.pad_to), f64::from(settings.model.hidden));
-    let recurrent = recurrent_weights(&settings);
-    let forward = 2.0 * steps * recurrent as f64;
+    let size = size(&settings);
+    let forward = 2.0 * steps * size.multiplied as f64;
     let (fitted, scored) = match study.probe.scoring {
         Scoring::HeldOut => (train, validation),
         Scoring::LeaveOneOut | Scoring::Resubstitution => (train, train),
@@ -41,17 +41,40 @@ pub fn of(study: &Study, cell: &Cell<'_>) -> Work {
     // Training is one pass forward and about two backward; the probe's states are one pass more.
     let epoch = forward * (4.0 * train + validation) + 2.0 * steps * hidden * fitted * scored;
     let classes = counts.len() as u64;
-    let biases = u64::from(settings.model.layers) * 8 * u64::from(settings.model.hidden);
     let head = classes * (u64::from(settings.model.hidden) + 1);
     Work {
-        parameters: recurrent + biases + head + 2 * u64::from(cell.condition.pad_to),
+        parameters: size.parameters + head + 2 * u64::from(cell.condition.pad_to),
         flop: f64::from(training.epochs) * epoch + forward * test,
         batch_steps: f64::from(training.epochs) * steps * (train / f64::from(training.batch_size)).ceil(),
     }
 }
 
-/// Weights that an LSTM multiplies with at each time step: 4 H (D + H) in the first layer, 8 H² in each further one.
-fn recurrent_weights(settings: &RunSettings) -> u64 {
-    let (inputs, hidden) = (settings.condition.features.len() as u64, u64::from(settings.model.hidden));
-    4 * hidden * (inputs + hidden) + u64::from(settings.model.layers - 1) * 8 * hidden * hidden
+/// How large a model is, without batch norm and read-out.
+struct Size {
+    /// Trained numbers.
+    parameters: u64,
+    /// Numbers that are multiplied at each time step.
+    multiplied: u64,
+}
+
+fn size(settings: &RunSettings) -> Size {
+    let RunModel { kind, .. } = settings.model;
+    let (inputs, steps) = (settings.condition.features.len() as u64, u64::from(settings.condition.pad_to));
+    let (hidden, layers) = (u64::from(settings.model.hidden), u64::from(settings.model.layers));
+    // G H (D + H) weights in the first layer and 2 G H² in each further one, and two biases per gate.
+    let recurrent = |gates: u64| {
+        let weights = gates * hidden * (inputs + hidden) + (layers - 1) * gates * 2 * hidden * hidden;
+        Size { parameters: weights + layers * gates * 2 * hidden, multiplied: weights }
+    };
+    match kind {
+        ModelKind::Lstm => recurrent(4),
+        ModelKind::Gru => recurrent(3),
+        ModelKind::Rnn => recurrent(1),
+        // 4 H² in attention and 8 H² in the feed-forward network; scores and mixtures take H at each step attended to.
+        ModelKind::Transformer => Size {
+            parameters: hidden * (inputs + 1) + steps * hidden + layers * (12 * hidden + 13) * hidden + 2 * hidden,
+            multiplied: hidden * inputs + layers * (12 * hidden * hidden + 2 * hidden * steps),
+        },
+        ModelKind::MeanPool => Size { parameters: 0, multiplied: inputs },
+    }
 }

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use super::data::{ClassCount, DataFormat, DataSource, Generate, Missing};
 use super::error::Error;
 use super::settings::{
-    Labels, ModelKind, Optimizer, Oversample, Preset, ProbeKind, ReadOut, Scoring, Shuffle, Split, States, Statistics,
+    ClassWeights, Labels, ModelKind, Optimizer, Oversample, Preset, ProbeKind, ReadOut, Scoring, Shuffle, Split,
+    States, Statistics,
 };
 use crate::limits::MAX_STUDY_BYTES;
 
@@ -27,6 +28,8 @@ pub struct StudyFile {
     pub seeds: Option<Seeds>,
     /// Most runs per lease.
     pub shard_size: Option<u32>,
+    /// Most runs that a GPU trains in lockstep.
+    pub pack_size: Option<u32>,
     /// Data sets.
     #[serde(default)]
     pub data: Vec<DataEntry>,
@@ -175,6 +178,10 @@ pub struct ModelEntry {
     pub hidden: Option<u32>,
     /// Layers; 1 unless given.
     pub layers: Option<u32>,
+    /// Attention heads; as many of 8, 4, 2 and 1 as divide the hidden size unless given.
+    pub heads: Option<u32>,
+    /// Dropout; 0 unless given.
+    pub dropout: Option<f64>,
 }
 
 /// `[training]`: see [`super::settings::Training`] for the keys.
@@ -193,6 +200,7 @@ pub struct TrainingEntry {
     pub validation_fraction: Option<f64>,
     pub split: Option<Split>,
     pub oversample: Option<Oversample>,
+    pub class_weights: Option<ClassWeights>,
     pub shuffle: Option<Shuffle>,
     pub evaluation: Option<Statistics>,
     pub read_out: Option<ReadOut>,
@@ -205,6 +213,7 @@ pub struct TrainingEntry {
 pub struct ProbeEntry {
     pub kind: Option<ProbeKind>,
     pub k: Option<u32>,
+    pub l2: Option<f64>,
     pub scoring: Option<Scoring>,
     pub states: Option<States>,
 }

@@ -2,15 +2,18 @@
 //! reviewer would ask for. Every choice is a key of its own that a study file may set otherwise.
 
 use super::settings::{
-    Optimizer, Oversample, Preset, Probe, ProbeKind, ReadOut, Scoring, Shuffle, Split, States, Statistics, Training,
+    ClassWeights, ModelKind, Optimizer, Oversample, Preset, Probe, ProbeKind, ReadOut, Scoring, Shuffle, Split, States,
+    Statistics, Training,
 };
 
 /// Seeds where a study names none: the paper's simulations per class pair.
 pub const SEEDS: u32 = 20;
 /// Runs per lease where a study does not say.
 pub const SHARD_SIZE: u32 = 5;
-/// The name and kind of the model where a study names none.
-pub const MODEL: &str = "lstm";
+/// The model where a study names none.
+pub const MODEL: ModelKind = ModelKind::Lstm;
+/// Attention heads where a study names none: the first that divides the hidden size.
+pub const HEADS: [u32; 4] = [8, 4, 2, 1];
 
 impl Preset {
     /// The training settings (method.md 2).
@@ -28,6 +31,7 @@ impl Preset {
             validation_fraction: 0.2,
             split: if paper { Split::Random } else { Split::Stratified },
             oversample: if paper { Oversample::Pool } else { Oversample::Training },
+            class_weights: ClassWeights::None,
             shuffle: if paper { Shuffle::DataSet } else { Shuffle::Condition },
             evaluation: if paper { Statistics::Batch } else { Statistics::Running },
             read_out: if paper { ReadOut::LastStep } else { ReadOut::OwnLastStep },
@@ -40,6 +44,7 @@ impl Preset {
         Probe {
             kind: ProbeKind::Knn,
             k: 3,
+            l2: 1.0,
             scoring: if paper { Scoring::Resubstitution } else { Scoring::HeldOut },
             states: if paper { States::TrainingPasses } else { States::EpochEnd },
         }

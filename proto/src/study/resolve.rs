@@ -4,21 +4,15 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::data::{DataFormat, DataSummary};
 use super::error::{Error, Step};
-use super::file::{
-    ClassesEntry, ClassesKeyword, ConditionsEntry, ModelEntry, Parsed, ProbeEntry, Seeds, TrainingEntry,
-};
+use super::file::{ClassesEntry, ClassesKeyword, ConditionsEntry, Parsed, Seeds};
 use super::preset;
-use super::settings::{Classes, ConditionSet, Data, Labels, Model, ModelKind, Preset, Probe, Study, Training};
+use super::settings::{Classes, ConditionSet, Data, Labels, Study};
 use crate::limits::{MAX_NAME_BYTES, MAX_RUNS_PER_SHARD};
 
 /// Seeds are written in TOML and Parquet files that other tools read as signed 64-bit integers.
 const SEED_MAX: u64 = i64::MAX as u64;
 /// Longest sequences a network is trained on, in time steps: the limit that keeps a typing error from filling the memory.
 const PAD_TO_MAX: u32 = 100_000;
-/// Largest hidden size.
-const HIDDEN_MAX: u32 = 65_536;
-/// Most recurrent layers.
-const LAYERS_MAX: u32 = 64;
 /// Fewest sequences of a class: one each to train, validate and test on.
 const SEQUENCES_MIN: u64 = 3;
 
@@ -50,7 +44,7 @@ impl Parsed {
         self.training()?;
         self.probe()?;
         self.seeds()?;
-        self.shard_size()?;
+        self.pack_size()?;
         self.models().map(drop)
     }
 
@@ -68,15 +62,19 @@ impl Parsed {
                 .ok_or_else(|| self.error(&path, format!("the data set `{}` has not been imported", entry.name)))?;
             data.push(Data { name: entry.name.clone(), source: entry.source(), summary: summary.clone() });
         }
+        let models = self.models()?;
+        let conditions = self.conditions(&data)?;
+        self.check_heads(&models, &conditions)?;
         let study = Study {
             name: self.file.name.clone(),
             description: self.file.description.clone(),
             preset: self.file.preset,
             seeds: self.seeds()?,
             shard_size: self.shard_size()?,
-            conditions: self.conditions(&data)?,
+            pack_size: self.pack_size()?,
+            conditions,
             data,
-            models: self.models()?,
+            models,
             training: self.training()?,
             probe: self.probe()?,
         };
@@ -100,12 +98,12 @@ impl Parsed {
         self.resolve(&summaries)
     }
 
-    fn error(&self, path: &[Step<'_>], message: impl Into<String>) -> Error {
+    pub(super) fn error(&self, path: &[Step<'_>], message: impl Into<String>) -> Error {
         Error::at(&self.text, path, message)
     }
 
     /// Names become keys in the store and words in listings.
-    fn check_name(&self, path: &[Step<'_>], what: &str, name: &str) -> Result<(), Error> {
+    pub(super) fn check_name(&self, path: &[Step<'_>], what: &str, name: &str) -> Result<(), Error> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
         if starts_well && name.chars().all(allowed) && name.len() <= MAX_NAME_BYTES {
@@ -183,6 +181,19 @@ impl Parsed {
         }
     }
 
+    /// All runs of a shard unless given.
+    fn pack_size(&self) -> Result<u32, Error> {
+        let shard_size = self.shard_size()?;
+        let size = self.file.pack_size.unwrap_or(shard_size);
+        if (1..=shard_size).contains(&size) {
+            return Ok(size);
+        }
+        Err(self.error(
+            &[Step::Key("pack_size")],
+            format!("`pack_size` is {size}; it must lie between 1 and `shard_size`, which is {shard_size}"),
+        ))
+    }
+
     fn shard_size(&self) -> Result<u32, Error> {
         let size = self.file.shard_size.unwrap_or(preset::SHARD_SIZE);
         if (1..=MAX_RUNS_PER_SHARD).contains(&size) {
@@ -191,83 +202,6 @@ impl Parsed {
         Err(self.error(
             &[Step::Key("shard_size")],
             format!("`shard_size` is {size}; it must lie between 1 and {MAX_RUNS_PER_SHARD}"),
-        ))
-    }
-
-    fn models(&self) -> Result<Vec<Model>, Error> {
-        if self.file.models.is_empty() {
-            return Ok(vec![Model { name: preset::MODEL.to_string(), kind: ModelKind::Lstm, hidden: 0, layers: 1 }]);
-        }
-        let mut models: Vec<Model> = Vec::new();
-        for (index, entry) in self.file.models.iter().enumerate() {
-            let model = self.model(index, entry)?;
-            let same = |other: &&Model| {
-                other.name == model.name
-                    || (other.kind, other.hidden, other.layers) == (model.kind, model.hidden, model.layers)
-            };
-            if let Some(other) = models.iter().find(same) {
-                let path = [Step::Key("models"), Step::Index(index)];
-                let what = if other.name == model.name { "have the same name" } else { "are the same network" };
-                return Err(self.error(&path, format!("the models `{}` and `{}` {what}", other.name, model.name)));
-            }
-            models.push(model);
-        }
-        Ok(models)
-    }
-
-    fn model(&self, index: usize, entry: &ModelEntry) -> Result<Model, Error> {
-        let path = |key: &'static str| [Step::Key("models"), Step::Index(index), Step::Key(key)];
-        let name = entry.name.clone().unwrap_or_else(|| preset::MODEL.to_string());
-        self.check_name(&path("name"), "the model's name", &name)?;
-        let hidden = entry.hidden.unwrap_or(0);
-        if hidden > HIDDEN_MAX {
-            return Err(self.error(
-                &path("hidden"),
-                format!("`hidden` is {hidden}; at most {HIDDEN_MAX} is allowed (0 means as many as features)"),
-            ));
-        }
-        let layers = entry.layers.unwrap_or(1);
-        if !(1..=LAYERS_MAX).contains(&layers) {
-            return Err(
-                self.error(&path("layers"), format!("`layers` is {layers}; it must lie between 1 and {LAYERS_MAX}"))
-            );
-        }
-        Ok(Model { name, kind: entry.kind, hidden, layers })
-    }
-
-    fn training(&self) -> Result<Training, Error> {
-        let training = merged_training(self.file.preset, &self.file.training);
-        let t = &training;
-        let rules: [(&'static str, bool, &str); 8] = [
-            ("epochs", (1..=1_000_000).contains(&t.epochs), "between 1 and 1000000"),
-            ("batch_size", (1..=1_000_000).contains(&t.batch_size), "between 1 and 1000000"),
-            ("learning_rate", t.learning_rate > 0.0 && t.learning_rate.is_finite(), "above 0"),
-            ("beta1", (0.0..1.0).contains(&t.beta1), "at least 0 and below 1"),
-            ("beta2", (0.0..1.0).contains(&t.beta2), "at least 0 and below 1"),
-            ("epsilon", t.epsilon > 0.0 && t.epsilon.is_finite(), "above 0"),
-            ("test_fraction", t.test_fraction > 0.0 && t.test_fraction < 1.0, "between 0 and 1, both excluded"),
-            (
-                "validation_fraction",
-                t.validation_fraction > 0.0 && t.validation_fraction < 1.0,
-                "between 0 and 1, both excluded",
-            ),
-        ];
-        match rules.iter().find(|(_, holds, _)| !holds) {
-            Some((key, _, rule)) => {
-                Err(self.error(&[Step::Key("training"), Step::Key(key)], format!("`training.{key}` must be {rule}")))
-            }
-            None => Ok(training),
-        }
-    }
-
-    fn probe(&self) -> Result<Probe, Error> {
-        let probe = merged_probe(self.file.preset, &self.file.probe);
-        if (1..=1_000).contains(&probe.k) {
-            return Ok(probe);
-        }
-        Err(self.error(
-            &[Step::Key("probe"), Step::Key("k")],
-            format!("`probe.k` is {}; it must lie between 1 and 1000", probe.k),
         ))
     }
 
@@ -371,36 +305,6 @@ impl super::file::DataEntry {
             feature_names: self.feature_names.clone()?,
             classes: self.classes.clone()?,
         })
-    }
-}
-
-fn merged_training(preset: Preset, entry: &TrainingEntry) -> Training {
-    let base = preset.training();
-    Training {
-        epochs: entry.epochs.unwrap_or(base.epochs),
-        batch_size: entry.batch_size.unwrap_or(base.batch_size),
-        learning_rate: entry.learning_rate.unwrap_or(base.learning_rate),
-        optimizer: entry.optimizer.unwrap_or(base.optimizer),
-        beta1: entry.beta1.unwrap_or(base.beta1),
-        beta2: entry.beta2.unwrap_or(base.beta2),
-        epsilon: entry.epsilon.unwrap_or(base.epsilon),
-        test_fraction: entry.test_fraction.unwrap_or(base.test_fraction),
-        validation_fraction: entry.validation_fraction.unwrap_or(base.validation_fraction),
-        split: entry.split.unwrap_or(base.split),
-        oversample: entry.oversample.unwrap_or(base.oversample),
-        shuffle: entry.shuffle.unwrap_or(base.shuffle),
-        evaluation: entry.evaluation.unwrap_or(base.evaluation),
-        read_out: entry.read_out.unwrap_or(base.read_out),
-    }
-}
-
-fn merged_probe(preset: Preset, entry: &ProbeEntry) -> Probe {
-    let base = preset.probe();
-    Probe {
-        kind: entry.kind.unwrap_or(base.kind),
-        k: entry.k.unwrap_or(base.k),
-        scoring: entry.scoring.unwrap_or(base.scoring),
-        states: entry.states.unwrap_or(base.states),
     }
 }
 

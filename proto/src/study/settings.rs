@@ -17,6 +17,8 @@ pub struct Study {
     pub seeds: Vec<u64>,
     /// Most runs that one lease carries.
     pub shard_size: u32,
+    /// Runs of a shard that a GPU trains in lockstep.
+    pub pack_size: u32,
     /// Data sets, by name.
     pub data: Vec<Data>,
     /// What is told apart from what.
@@ -117,7 +119,7 @@ impl Labels {
 }
 
 /// A network of a study.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Model {
     /// Its name in the study.
     pub name: String,
@@ -125,16 +127,46 @@ pub struct Model {
     pub kind: ModelKind,
     /// Hidden size per layer; 0 means as many as the condition has features.
     pub hidden: u32,
-    /// Recurrent layers, one on top of the other; the top one's states are probed.
+    /// Layers, one on top of the other; the top one's states are probed.
     pub layers: u32,
+    /// Attention heads of a transformer; 0 means the most of 8, 4, 2 and 1 that divide the hidden size.
+    pub heads: u32,
+    /// Share of the numbers that dropout sets to zero in training: between layers, in a transformer also within them.
+    pub dropout: f64,
 }
 
 /// The kinds of networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ModelKind {
-    /// Batch norm over time, LSTM, linear read-out (method.md 2.3).
+    /// Long short-term memory, the paper's (method.md 2.3).
     Lstm,
+    /// Gated recurrent units.
+    Gru,
+    /// Elman's simple recurrent network, with tanh.
+    Rnn,
+    /// Causal transformer encoder with learned positions.
+    Transformer,
+    /// Order-free baseline: the running mean of the inputs.
+    MeanPool,
+}
+
+impl ModelKind {
+    /// The key's value in study files, and a model's name where a study gives none.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ModelKind::Lstm => "lstm",
+            ModelKind::Gru => "gru",
+            ModelKind::Rnn => "rnn",
+            ModelKind::Transformer => "transformer",
+            ModelKind::MeanPool => "mean-pool",
+        }
+    }
+
+    /// Whether it has layers of units of its own.
+    pub fn has_layers(self) -> bool {
+        self != ModelKind::MeanPool
+    }
 }
 
 /// How networks are trained.
@@ -163,6 +195,8 @@ pub struct Training {
     pub split: Split,
     /// Which minority samples are drawn again until classes are even.
     pub oversample: Oversample,
+    /// What a training sample counts in the loss, by its class.
+    pub class_weights: ClassWeights,
     /// How shuffled labels are made.
     pub shuffle: Shuffle,
     /// Which statistics batch norm uses on validation and test samples.
@@ -203,6 +237,16 @@ pub enum Oversample {
     Pool,
 }
 
+/// What a training sample counts in the loss, by its class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassWeights {
+    /// All the same.
+    None,
+    /// In inverse proportion to the class's share of the training samples: the alternative to oversampling.
+    Balanced,
+}
+
 /// How shuffled labels are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -234,13 +278,15 @@ pub enum ReadOut {
 }
 
 /// How the hidden states are read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Probe {
     /// The classifier.
     pub kind: ProbeKind,
-    /// Its number of neighbours.
+    /// Number of neighbours (k nearest neighbours alone).
     pub k: u32,
+    /// Weight of ½‖w‖² beside the summed log loss (logistic regression alone); scikit-learn's `1 / C`.
+    pub l2: f64,
     /// On which points it is scored.
     pub scoring: Scoring,
     /// Which states it reads.
@@ -253,6 +299,10 @@ pub struct Probe {
 pub enum ProbeKind {
     /// k nearest neighbours, Euclidean, uniform weights; ties go to the lower sample index.
     Knn,
+    /// The class with the nearest mean, Euclidean.
+    NearestMean,
+    /// Logistic regression with an L2 penalty, multinomial for three classes and more.
+    Logistic,
 }
 
 /// On which points the probe is scored.

@@ -74,9 +74,9 @@ impl Holdings {
         self.epochs.load(Ordering::Relaxed)
     }
 
-    /// Notes a finished epoch of a run.
-    pub fn note_epoch(&self, holding: &Holding, run: &str, epoch: u32, train_loss: f64) {
-        self.epochs.fetch_add(1, Ordering::Relaxed);
+    /// Notes a finished epoch of `runs` runs that are trained in lockstep, the first of which is `run`.
+    pub fn note_epoch(&self, holding: &Holding, run: &str, runs: u64, epoch: u32, train_loss: f64) {
+        self.epochs.fetch_add(runs, Ordering::Relaxed);
         *lock(&holding.progress) = Progress { run: run.to_string(), epoch, train_loss };
     }
 }

@@ -10,9 +10,11 @@
 //! - `heartbeat`: the stream that keeps leases alive
 //! - `shard`: one lease's work
 //! - `upload`: curve parts into the store, and their commits
+//! - `checkpoints`: what unfinished runs go on from
 //! - `cache`: data sets from the store
 
 mod cache;
+mod checkpoints;
 mod heartbeat;
 mod holdings;
 mod link;
@@ -32,6 +34,7 @@ use tokio::time::Instant;
 pub use cache::DataCache;
 
 use crate::error::Error;
+use crate::train::Device;
 use holdings::Holdings;
 use link::Link;
 
@@ -44,8 +47,12 @@ pub struct Settings {
     pub store: Option<String>,
     /// The worker's name.
     pub name: String,
-    /// Runs trained at the same time.
+    /// Runs trained at the same time; on a GPU packs of runs.
     pub slots: usize,
+    /// What trains.
+    pub device: Device,
+    /// How much training a checkpoint saves at the most; zero means one after every epoch.
+    pub checkpoint_every: Duration,
     /// How long to wait for work before ending; for ever if `None`.
     pub idle: Option<Duration>,
     /// The environment's variables, for the store's credentials.
@@ -68,6 +75,10 @@ struct Shared {
     store: Store,
     cache: Arc<DataCache>,
     holdings: Holdings,
+    device: Device,
+    /// The device's name, which takes a look at the device to find.
+    backend: String,
+    checkpoint_every: Duration,
     /// Ends training after the epoch at hand.
     stopping: watch::Receiver<bool>,
 }
@@ -87,10 +98,11 @@ impl Agent {
     /// # Errors
     /// If the store cannot be opened or the coordinator refuses the worker.
     pub async fn work(self, mut stopping: watch::Receiver<bool>) -> Result<(), Error> {
+        let backend = self.settings.device.name();
         let registration = RegisterRequest {
             worker: self.settings.name.clone(),
             slots: self.settings.slots as u32,
-            backend: crate::train::backend::name(),
+            backend: backend.clone(),
             version: env!("CARGO_PKG_VERSION").to_string(),
         };
         let registered = tokio::select! {
@@ -108,6 +120,9 @@ impl Agent {
             store,
             cache: self.cache,
             holdings: Holdings::default(),
+            device: self.settings.device,
+            backend,
+            checkpoint_every: self.settings.checkpoint_every,
             stopping: stopping.clone(),
         });
         let heartbeats = tokio::spawn(heartbeat::keep(shared.clone(), registration, times(&registered)));

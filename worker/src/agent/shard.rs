@@ -1,4 +1,4 @@
-//! One lease's work: its runs one after another, committed as they are finished.
+//! One lease's work: its runs one after another (on a GPU its packs), committed as they are finished.
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,16 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use curvefleet_proto::limits::{MAX_ERROR_BYTES, prefix};
-use curvefleet_proto::plan::{Run, ShardSpec};
+use curvefleet_proto::plan::{Run, RunId, ShardSpec};
 use curvefleet_proto::v1::{FailRequest, FailureKind, Lease, ReleaseRequest};
+use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use super::holdings::Holding;
 use super::link::Verdict;
-use super::{Shared, cache, upload};
+use super::{Shared, cache, checkpoints, upload};
 use crate::data::prepare::{Selection, select};
 use crate::train::curve::FinishedRun;
-use crate::train::{self, Curve, backend};
+use crate::train::{self, Curve, Device, Outcome, Pack, Training};
 
 /// Finished runs wait at most this long for their commit while others of the shard train: what a killed worker loses beyond the
 /// run at hand. Committing each short run by itself would make an object of a few kilobytes for each.
@@ -28,9 +29,30 @@ struct Work {
     spec: ShardSpec,
     /// Finished and not yet committed.
     finished: Vec<FinishedRun>,
+    /// The first runs of the packs that are through: their checkpoints go once the runs are committed.
+    obsolete: Vec<RunId>,
     committed_at: Instant,
     /// Commits made under this lease.
     parts: u32,
+}
+
+/// Runs that are trained together, and whether each is still to be done.
+#[derive(Debug, Clone)]
+struct PackRuns {
+    runs: Vec<(Run, bool)>,
+}
+
+/// What the training of a pack gave.
+type Trained = Result<Vec<Outcome>, train::Error>;
+
+/// Looks at each finished epoch of a pack from its training thread.
+struct Observer {
+    shared: Arc<Shared>,
+    holding: Arc<Holding>,
+    /// The pack's first run.
+    first: String,
+    outbox: checkpoints::Outbox,
+    saved_at: Instant,
 }
 
 /// Why work on a lease ends early.
@@ -55,6 +77,7 @@ pub async fn train(shared: Arc<Shared>, lease: Lease) {
                 holding: holding.clone(),
                 spec,
                 finished: Vec::new(),
+                obsolete: Vec::new(),
                 committed_at,
                 parts: 0,
             };
@@ -83,24 +106,36 @@ pub async fn train(shared: Arc<Shared>, lease: Lease) {
 impl Work {
     async fn all(mut self, indices: &[u32]) -> Result<(), End> {
         let selection = self.select().await?;
-        let runs: Vec<Run> = self.spec.runs().collect();
-        for index in indices {
-            let Some(run) = runs.get(*index as usize) else {
-                return Err(End::Failed(
-                    FailureKind::Infrastructure,
-                    format!("the lease names run {index} of a shard of {}", runs.len()),
-                ));
-            };
+        for pack in self.packs(indices)? {
             if *self.shared.stopping.borrow() {
                 self.commit().await?;
                 return Err(End::Stopping);
             }
-            self.one(run, &selection).await?;
+            self.pack(pack, &selection).await?;
             if self.committed_at.elapsed() >= COMMIT_EVERY {
                 self.commit().await?;
             }
         }
         self.commit().await
+    }
+
+    /// What is trained one after another: on a processor each run that is not done; on a GPU each pack of the plan that has one,
+    /// whole, because the bits of a packed run depend on the pack.
+    fn packs(&self, indices: &[u32]) -> Result<Vec<PackRuns>, End> {
+        let runs: Vec<Run> = self.spec.runs().collect();
+        if let Some(index) = indices.iter().find(|index| **index as usize >= runs.len()) {
+            let error = format!("the lease names run {index} of a shard of {}", runs.len());
+            return Err(End::Failed(FailureKind::Infrastructure, error));
+        }
+        let is_open = |index: usize| indices.contains(&(index as u32));
+        if !self.shared.device.is_gpu() {
+            let one = |index: &u32| PackRuns { runs: vec![(runs[*index as usize].clone(), true)] };
+            return Ok(indices.iter().map(one).collect());
+        }
+        let numbered: Vec<(Run, bool)> =
+            runs.into_iter().enumerate().map(|(index, run)| (run, is_open(index))).collect();
+        let packs = numbered.chunks(self.spec.pack_size.max(1) as usize).map(|runs| PackRuns { runs: runs.to_vec() });
+        Ok(packs.filter(|pack| pack.runs.iter().any(|(_, is_open)| *is_open)).collect())
     }
 
     /// The condition's samples, shared by the shard's runs.
@@ -122,39 +157,84 @@ impl Work {
         }
     }
 
-    /// Trains one run on a thread of its own.
-    async fn one(&mut self, run: &Run, selection: &Arc<Selection>) -> Result<(), End> {
-        let (shared, holding, settings) = (self.shared.clone(), self.holding.clone(), self.spec.settings.clone());
-        let (selection, run) = (selection.clone(), run.clone());
-        let trained = tokio::task::spawn_blocking({
-            let run = run.clone();
-            move || {
-                let mut observe = |record: &train::EpochRecord| {
-                    shared.holdings.note_epoch(&holding, &run.id.to_string(), record.epoch, record.train_loss);
-                    if holding.is_lost() || *shared.stopping.borrow() {
-                        ControlFlow::Break(())
-                    } else {
-                        ControlFlow::Continue(())
-                    }
-                };
-                catch_unwind(AssertUnwindSafe(|| {
-                    train::train(&settings, run.seed, &selection, &backend::device(), &mut observe)
-                }))
-            }
-        });
-        let error = match trained.await {
-            Ok(Ok(Ok(curve))) => {
-                let log = describe(&self.shared.name, &run, &curve);
-                self.finished.push(FinishedRun { run: run.id, seed: run.seed, curve, log });
-                return Ok(());
-            }
+    /// Trains a pack on a thread of its own, from its last checkpoint if there is one.
+    async fn pack(&mut self, pack: PackRuns, selection: &Arc<Selection>) -> Result<(), End> {
+        let trained = self.train(&pack, selection).await;
+        let error = match trained {
+            Ok(Ok(Ok(outcomes))) => return self.take(pack, outcomes).await,
             Ok(Ok(Err(train::Error::Stopped { .. }))) => return self.stopped().await,
+            Ok(Ok(Err(error @ train::Error::Device(_)))) => {
+                return Err(End::Failed(FailureKind::Infrastructure, error.to_string()));
+            }
             Ok(Ok(Err(error))) => error.to_string(),
             Ok(Err(panic)) => format!("training panicked: {}", panic_text(panic.as_ref())),
             Err(error) => format!("the training thread ended: {error}"),
         };
-        let log = format!("seed {} on {} ({}): {error}", run.seed, self.shared.name, backend::name());
-        match report(&self.shared, &self.holding, &run.id.to_string(), FailureKind::Run, &error, &log).await {
+        for (run, _) in pack.runs.iter().filter(|(_, is_open)| *is_open) {
+            self.fail(run, &error, "").await?;
+        }
+        Ok(())
+    }
+
+    async fn train(&self, pack: &PackRuns, selection: &Arc<Selection>) -> Result<std::thread::Result<Trained>, JoinError> {
+        let (shared, holding, settings) = (self.shared.clone(), self.holding.clone(), self.spec.settings.clone());
+        let (device, seeds, first) = (shared.device, pack.seeds(), pack.first());
+        let selection = selection.clone();
+        let described = Pack { settings: &settings, seeds: &seeds, selection: &selection, device };
+        let checkpoint = checkpoints::newest(&shared, first, &described).await;
+        let writer = checkpoints::Writer::start(shared.clone(), first);
+        let outbox = writer.outbox();
+        let trained = tokio::task::spawn_blocking(move || {
+            let pack = Pack { settings: &settings, seeds: &seeds, selection: &selection, device };
+            let mut observer = Observer { shared, holding, first: first.to_string(), outbox, saved_at: Instant::now() };
+            let mut training =
+                || train::train(&pack, checkpoint.as_ref(), &mut |training| observer.epoch(training));
+            catch_unwind(AssertUnwindSafe(|| in_pool(device, &mut training)))
+        });
+        let trained = trained.await;
+        writer.finish().await;
+        trained
+    }
+
+    /// Takes what has become of a pack's runs.
+    async fn take(&mut self, pack: PackRuns, outcomes: Vec<Outcome>) -> Result<(), End> {
+        let first = pack.first();
+        for ((run, is_open), outcome) in pack.runs.into_iter().zip(outcomes) {
+            if !is_open {
+                continue;
+            }
+            let log = describe(&self.shared, &run, &outcome.curve);
+            let finished = FinishedRun { run: run.id, seed: run.seed, curve: outcome.curve, log };
+            match outcome.diverged {
+                None => self.finished.push(finished),
+                Some(diverged) => self.keep_and_fail(&run, finished, &diverged.to_string()).await?,
+            }
+        }
+        self.obsolete.push(first);
+        Ok(())
+    }
+
+    /// A run that diverged: its curve so far is kept for a person to look at, and the failure says where.
+    async fn keep_and_fail(&self, run: &Run, finished: FinishedRun, error: &str) -> Result<(), End> {
+        let epochs = finished.curve.epochs.len();
+        let kept = if epochs == 0 {
+            "it has no finished epoch".to_string()
+        } else {
+            match upload::keep_diverged(&self.shared, &self.holding, &self.spec, finished).await {
+                Ok(key) => format!("its {epochs} finished epochs are kept in {key}"),
+                Err(upload::Error::Stale) => return Err(End::Lost),
+                Err(error) => format!("its {epochs} finished epochs are lost: {error}"),
+            }
+        };
+        self.fail(run, error, &kept).await
+    }
+
+    async fn fail(&self, run: &Run, error: &str, more: &str) -> Result<(), End> {
+        let mut log = format!("seed {} on {} ({}): {error}", run.seed, self.shared.name, self.shared.backend);
+        if !more.is_empty() {
+            log += &format!("; {more}");
+        }
+        match report(&self.shared, &self.holding, &run.id.to_string(), FailureKind::Run, error, &log).await {
             Verdict::Accepted => Ok(()),
             Verdict::Stale => Err(End::Lost),
         }
@@ -168,21 +248,89 @@ impl Work {
         Err(End::Stopping)
     }
 
-    /// Uploads and commits what is finished.
+    /// Uploads and commits what is finished; then its checkpoints have had their time.
     async fn commit(&mut self) -> Result<(), End> {
         self.committed_at = Instant::now();
-        if self.finished.is_empty() {
-            return Ok(());
+        if !self.finished.is_empty() {
+            let runs = std::mem::take(&mut self.finished);
+            self.parts += 1;
+            self.upload(&runs).await?;
         }
-        let runs = std::mem::take(&mut self.finished);
-        self.parts += 1;
-        let committed = upload::commit(&self.shared, &self.holding, &self.spec, &runs, self.parts).await;
+        for run in std::mem::take(&mut self.obsolete) {
+            checkpoints::remove(&self.shared, run).await;
+        }
+        Ok(())
+    }
+
+    async fn upload(&self, runs: &[FinishedRun]) -> Result<(), End> {
+        let committed = upload::commit(&self.shared, &self.holding, &self.spec, runs, self.parts).await;
         committed.map_err(|error| match error {
             upload::Error::Stale => End::Lost,
             upload::Error::Store { .. } | upload::Error::Refused(_) => {
                 End::Failed(FailureKind::Infrastructure, error.to_string())
             }
         })
+    }
+}
+
+impl PackRuns {
+    fn seeds(&self) -> Vec<u64> {
+        self.runs.iter().map(|(run, _)| run.seed).collect()
+    }
+
+    fn first(&self) -> RunId {
+        self.runs[0].0.id
+    }
+}
+
+impl Observer {
+    fn epoch(&mut self, training: &Training<'_>) -> ControlFlow<()> {
+        let runs = training.outcomes().count() as u64;
+        self.shared.holdings.note_epoch(&self.holding, &self.first, runs, training.epoch(), training.train_loss());
+        if self.holding.is_lost() {
+            return ControlFlow::Break(());
+        }
+        let is_stopping = *self.shared.stopping.borrow();
+        if is_stopping || self.saved_at.elapsed() >= self.shared.checkpoint_every {
+            self.save(training, is_stopping);
+        }
+        if is_stopping { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Leaves a checkpoint to be written. The last one before a stop waits for its turn; others are left out while one waits.
+    fn save(&mut self, training: &Training<'_>, is_last: bool) {
+        if !is_last && self.outbox.capacity() == 0 {
+            return;
+        }
+        let checkpoint = training.checkpoint().map_err(|error| error.to_string());
+        let bytes = checkpoint.and_then(|checkpoint| checkpoint.encode().map_err(|error| error.to_string()));
+        let sent = bytes.and_then(|bytes| {
+            let checkpoint = (training.epoch(), bytes);
+            let sent = if is_last {
+                self.outbox.blocking_send(checkpoint).is_ok()
+            } else {
+                self.outbox.try_send(checkpoint).is_ok()
+            };
+            if sent { Ok(()) } else { Err("nothing writes checkpoints any more".to_string()) }
+        });
+        if let Err(error) = sent {
+            tracing::warn!(worker = self.shared.name, run = self.first, error, "a checkpoint cannot be made");
+        }
+        self.saved_at = Instant::now();
+    }
+}
+
+/// Runs `training` with the device's number of threads to share its work.
+fn in_pool<T: Send>(device: Device, training: &mut (dyn FnMut() -> T + Send)) -> T {
+    if device.threads() == 1 {
+        return training();
+    }
+    match rayon::ThreadPoolBuilder::new().num_threads(device.threads()).build() {
+        Ok(pool) => pool.install(training),
+        Err(error) => {
+            tracing::warn!(error = %error, "no threads to share a run's work: one trains it");
+            training()
+        }
     }
 }
 
@@ -226,8 +374,9 @@ fn first_run(lease: &Lease) -> Option<String> {
 }
 
 /// What the attempt's log says of a run that went well.
-fn describe(worker: &str, run: &Run, curve: &Curve) -> String {
-    let mut log = format!("seed {} on {worker} ({}): {} epochs", run.seed, backend::name(), curve.epochs.len());
+fn describe(shared: &Shared, run: &Run, curve: &Curve) -> String {
+    let epochs = curve.epochs.len();
+    let mut log = format!("seed {} on {} ({}): {epochs} epochs", run.seed, shared.name, shared.backend);
     if let Some(last) = curve.epochs.last() {
         let accuracy = last.validation.accuracy.map_or("undefined".to_string(), |accuracy| format!("{accuracy:.3}"));
         let peak = last.curve.iter().copied().fold(0.0, f64::max);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use curvefleet_proto::artifact::{PartProvenance, part_key, sha256_hex};
+use curvefleet_proto::artifact::{PartProvenance, diverged_key, part_key, sha256_hex};
 use curvefleet_proto::limits::{MAX_LOG_BYTES, prefix};
 use curvefleet_proto::plan::ShardSpec;
 use curvefleet_proto::v1::{CommitRequest, CommittedRun};
@@ -50,14 +50,7 @@ pub async fn commit(
     n: u32,
 ) -> Result<(), Error> {
     let held = holding.held();
-    let provenance = PartProvenance {
-        study: spec.study.clone(),
-        shard: spec.shard.to_string(),
-        version: env!("CARGO_PKG_VERSION").to_string(),
-        backend: crate::train::backend::name(),
-        data_sha256: spec.settings.data_sha256.clone(),
-    };
-    let bytes = encode_part(spec, runs, &provenance).map_err(|error| Error::Refused(error.to_string()))?;
+    let bytes = encode(shared, spec, runs)?;
     let key = part_key(&spec.study, spec.shard.as_str(), held.fence, n);
     let request = CommitRequest {
         worker: shared.name.clone(),
@@ -74,6 +67,32 @@ pub async fn commit(
         Ok(Verdict::Stale) => Err(Error::Stale),
         Err(status) => Err(Error::Refused(status.message().to_string())),
     }
+}
+
+/// Keeps the curve of a run up to where it diverged; gives its key.
+///
+/// # Errors
+/// If the lease is lost or the store is away for too long.
+pub async fn keep_diverged(
+    shared: &Shared,
+    holding: &Holding,
+    spec: &ShardSpec,
+    run: FinishedRun,
+) -> Result<String, Error> {
+    let key = diverged_key(&spec.study, run.run, holding.held().fence);
+    put(shared, holding, &key, PutPayload::from(encode(shared, spec, &[run])?)).await?;
+    Ok(key)
+}
+
+fn encode(shared: &Shared, spec: &ShardSpec, runs: &[FinishedRun]) -> Result<Vec<u8>, Error> {
+    let provenance = PartProvenance {
+        study: spec.study.clone(),
+        shard: spec.shard.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        backend: shared.backend.clone(),
+        data_sha256: spec.settings.data_sha256.clone(),
+    };
+    encode_part(spec, runs, &provenance).map_err(|error| Error::Refused(error.to_string()))
 }
 
 /// Writes an object, again and again while the store is away and the lease is ours.

@@ -1,10 +1,19 @@
 //! Reading the hidden states: how well does a simple classifier tell the classes apart at each time step?
-//!
-//! - [`states`]: hidden states of many samples, `[time, row, hidden]`
-//! - [`knn`]: exact k nearest neighbours
 
-pub mod knn;
-pub mod states;
+mod askers;
+mod centred;
+mod distinct;
+mod fitted;
+mod groups;
+mod knn;
+mod points;
+mod prober;
+mod scan;
+mod search;
+mod shortlists;
+mod states;
+mod vote;
 
-pub use knn::{Exclude, Knn, Points};
+pub use points::{Exclude, Points};
+pub use prober::{Classifier, Prober};
 pub use states::States;

@@ -1,0 +1,289 @@
+//! One recurrent layer on slices: forward, and back-propagation through time, for any [`Cell`].
+//!
+//! What makes it fast: the input projection of all time steps is one matrix product; each step adds one product with the packed
+//! recurrent weights; weight gradients are one product over all steps at the end. No gradient with respect to the network's input
+//! is needed, because batch norm over time has no parameters below its statistics: with x̂ the normalised input, P = x̂ W and dG the
+//! gradient at the gates, dγ_t = Σ dG_t ∘ P_t and dβ_t = Σ dG_t · (row sums of W).
+
+use super::cell::{Backward, Cell, Forward};
+use super::{Packed, Products, Real, View, sized};
+use crate::model::Shape;
+
+/// γ and β of the batch norm, or their gradients, `[time]` each.
+#[derive(Debug)]
+pub struct Affine<T> {
+    /// Scale per time step.
+    pub gamma: T,
+    /// Shift per time step.
+    pub beta: T,
+}
+
+/// A layer's parameters, or their gradients, as PyTorch lays them out.
+#[derive(Debug)]
+pub struct Weights<T> {
+    /// `[gate, input]`.
+    pub input: T,
+    /// `[gate, hidden]`.
+    pub state: T,
+    /// Bias on the input's side, `[gate]`.
+    pub input_bias: T,
+    /// Bias on the state's side, `[gate]`; kept apart because Adam moves the two's sum twice as fast.
+    pub state_bias: T,
+}
+
+/// Sizes of a layer and of the batch at hand.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// Time steps.
+    pub time: usize,
+    /// Samples.
+    pub batch: usize,
+    /// Numbers per time step of the layer's input.
+    pub inputs: usize,
+    /// Units.
+    pub hidden: usize,
+    /// Gates times units.
+    pub gates: usize,
+}
+
+/// One layer's buffers: what the way back needs of the way forward.
+#[derive(Debug, Default)]
+pub struct Layer<R> {
+    /// `[time, batch, gate]`; on the way back of split cells, gradients on the state's side.
+    projection: Vec<R>,
+    /// `[time, batch, gate]`: activations, then their gradients.
+    gates: Vec<R>,
+    /// `[time + 1, batch, hidden]`, before the first step zeros.
+    states: Vec<R>,
+    /// `[time + 1, batch, MEMORY * hidden]`, before the first step zeros.
+    memory: Vec<R>,
+    /// Sums of the rows of the input weights, `[gate]`.
+    weight_sums: Vec<R>,
+    packed: Packed<R>,
+}
+
+/// Buffers of one time step, which layers share.
+#[derive(Debug, Default)]
+pub struct Scratch<R> {
+    /// `[gate]`.
+    offset: Vec<R>,
+    /// `[gate]`.
+    gate_sums: Vec<R>,
+    /// `[batch, gate]`.
+    state_gates: Vec<R>,
+    /// Loss gradient that reaches the state of the step before, `[batch, hidden]`.
+    carried: Vec<R>,
+    /// The same for its memory, `[batch, hidden]`.
+    memory_gradient: Vec<R>,
+}
+
+impl<T> Weights<T> {
+    /// How many parameters a layer has.
+    pub fn count(inputs: usize, hidden: usize, gates: usize) -> usize {
+        gates * (inputs + hidden + 2)
+    }
+}
+
+impl<'a, R> Weights<&'a [R]> {
+    /// A layer's parameters out of a slice that begins with them.
+    pub fn split(all: &'a [R], inputs: usize, hidden: usize, gates: usize) -> Weights<&'a [R]> {
+        let (input, rest) = all.split_at(gates * inputs);
+        let (state, rest) = rest.split_at(gates * hidden);
+        Weights { input, state, input_bias: &rest[..gates], state_bias: &rest[gates..2 * gates] }
+    }
+}
+
+impl<'a, R> Weights<&'a mut [R]> {
+    /// A layer's gradients out of a slice that begins with them.
+    pub fn split_mut(all: &'a mut [R], inputs: usize, hidden: usize, gates: usize) -> Weights<&'a mut [R]> {
+        let (input, rest) = all.split_at_mut(gates * inputs);
+        let (state, rest) = rest.split_at_mut(gates * hidden);
+        let (input_bias, rest) = rest.split_at_mut(gates);
+        Weights { input, state, input_bias, state_bias: &mut rest[..gates] }
+    }
+}
+
+impl Sizes {
+    /// Of the layer `index` of a network whose cell has so many gates.
+    pub fn of(shape: &Shape, index: usize, gates: usize, batch: usize) -> Sizes {
+        let inputs = if index == 0 { shape.features } else { shape.hidden };
+        Sizes { time: shape.time, batch, inputs, hidden: shape.hidden, gates: gates * shape.hidden }
+    }
+}
+
+impl<R: Real> Layer<R> {
+    /// The states of the last forward pass, `[time, batch, hidden]`.
+    pub fn states(&self, sizes: &Sizes) -> &[R] {
+        let step = sizes.batch * sizes.hidden;
+        &self.states[step..(sizes.time + 1) * step]
+    }
+
+    /// Runs over `input`, `[time, batch, input]`; with `norm`, over γ_t input_t + β_t.
+    pub fn forward<C: Cell>(
+        &mut self,
+        products: &mut Products<R>,
+        weights: &Weights<&[R]>,
+        norm: Option<&Affine<&[R]>>,
+        input: &[R],
+        sizes: &Sizes,
+        scratch: &mut Scratch<R>,
+    ) {
+        let Sizes { time, batch, inputs, hidden, gates } = *sizes;
+        let (gate_step, state_step, memory_step) = (batch * gates, batch * hidden, batch * C::MEMORY * hidden);
+        let projection = sized(&mut self.projection, time * gate_step);
+        self.packed.pack(products.arch(), View::new(weights.input, gates, inputs).transposed());
+        products.multiply(projection, View::new(input, time * batch, inputs), &self.packed);
+        self.packed.pack(products.arch(), View::new(weights.state, gates, hidden).transposed());
+        let weight_sums = sized(&mut self.weight_sums, gates);
+        for (sum, row) in weight_sums.iter_mut().zip(weights.input.chunks_exact(inputs)) {
+            *sum = row.iter().fold(R::ZERO, |sum, weight| sum + *weight);
+        }
+
+        let all_gates = sized(&mut self.gates, time * gate_step);
+        let states = sized(&mut self.states, (time + 1) * state_step);
+        let memory = sized(&mut self.memory, (time + 1) * memory_step);
+        states[..state_step].fill(R::ZERO);
+        memory[..memory_step].fill(R::ZERO);
+        let offset = sized(&mut scratch.offset, gates);
+        for t in 0..time {
+            let step_gates = &mut all_gates[t * gate_step..][..gate_step];
+            let (states_before, states) = states[t * state_step..].split_at_mut(state_step);
+            let (memory_before, memory) = memory[t * memory_step..].split_at_mut(memory_step);
+            match t {
+                0 => step_gates.fill(R::ZERO),
+                _ => products.multiply(step_gates, View::new(states_before, batch, hidden), &self.packed),
+            }
+            let scale = norm.map_or(R::ONE, |norm| norm.gamma[t]);
+            let shift = norm.map_or(R::ZERO, |norm| norm.beta[t]);
+            for (offset, (bias, sum)) in offset.iter_mut().zip(weights.input_bias.iter().zip(&*weight_sums)) {
+                *offset = *bias + shift * *sum;
+            }
+            let projection = &projection[t * gate_step..][..gate_step];
+            products.arch().dispatch(|| {
+                for n in 0..batch {
+                    let (unit, kept) = (n * hidden..(n + 1) * hidden, n * C::MEMORY * hidden..(n + 1) * C::MEMORY * hidden);
+                    C::forward(Forward {
+                        gates: &mut step_gates[n * gates..(n + 1) * gates],
+                        projection: &projection[n * gates..(n + 1) * gates],
+                        scale,
+                        offset,
+                        state_bias: weights.state_bias,
+                        state_before: &states_before[unit.clone()],
+                        memory_before: &memory_before[kept.clone()],
+                        state: &mut states[unit],
+                        memory: &mut memory[kept],
+                    });
+                }
+            });
+        }
+    }
+
+    /// Goes back through the last forward pass, from the loss gradients at the states, `[time, batch, hidden]`, which are used up,
+    /// to those of the weights and, with `norm_gradients`, of the batch norm.
+    pub fn backward<C: Cell>(
+        &mut self,
+        products: &mut Products<R>,
+        weights: &Weights<&[R]>,
+        state_gradients: &mut [R],
+        gradients: &mut Weights<&mut [R]>,
+        mut norm_gradients: Option<Affine<&mut [R]>>,
+        sizes: &Sizes,
+        scratch: &mut Scratch<R>,
+    ) {
+        let Sizes { time, batch, hidden, gates, .. } = *sizes;
+        let (gate_step, state_step, memory_step) = (batch * gates, batch * hidden, batch * C::MEMORY * hidden);
+        self.packed.pack(products.arch(), View::new(weights.state, gates, hidden));
+        let carried = sized(&mut scratch.carried, state_step);
+        let memory_gradient = sized(&mut scratch.memory_gradient, state_step);
+        memory_gradient.fill(R::ZERO);
+        let state_gates = sized(&mut scratch.state_gates, if C::SPLIT { gate_step } else { 0 });
+        let gate_sums = sized(&mut scratch.gate_sums, gates);
+        gradients.input_bias.fill(R::ZERO);
+        gradients.state_bias.fill(R::ZERO);
+        for t in (0..time).rev() {
+            let state_gradient = &mut state_gradients[t * state_step..][..state_step];
+            if t + 1 < time {
+                state_gradient.iter_mut().zip(&*carried).for_each(|(here, later)| *here += *later);
+            }
+            let step_gates = &mut self.gates[t * gate_step..][..gate_step];
+            let projection = &mut self.projection[t * gate_step..][..gate_step];
+            let (states, memory) = (&self.states[t * state_step..], &self.memory[t * memory_step..]);
+            products.arch().dispatch(|| {
+                for n in 0..batch {
+                    let unit = n * hidden..(n + 1) * hidden;
+                    let kept = n * C::MEMORY * hidden..(n + 1) * C::MEMORY * hidden;
+                    let split = if C::SPLIT { n * gates..(n + 1) * gates } else { 0..0 };
+                    C::backward(Backward {
+                        gates: &mut step_gates[n * gates..(n + 1) * gates],
+                        state_gates: &mut state_gates[split],
+                        state_gradient: &state_gradient[unit.clone()],
+                        memory_gradient: &mut memory_gradient[unit.clone()],
+                        direct: &mut carried[unit.clone()],
+                        state_before: &states[unit],
+                        memory_before: &memory[kept.clone()],
+                        memory: &memory[memory_step..][kept],
+                    });
+                }
+                gate_sums.fill(R::ZERO);
+                add_rows(gate_sums, step_gates);
+            });
+            gradients.input_bias.iter_mut().zip(&*gate_sums).for_each(|(bias, sum)| *bias += *sum);
+            if let Some(norm) = &mut norm_gradients {
+                norm.gamma[t] = products.arch().dispatch(|| dot(step_gates, projection));
+                norm.beta[t] = products.arch().dispatch(|| dot(gate_sums, &self.weight_sums));
+            }
+            if C::SPLIT {
+                products.arch().dispatch(|| add_rows(gradients.state_bias, state_gates));
+                if t > 0 {
+                    products.accumulate(carried, View::new(state_gates, batch, gates), &self.packed);
+                }
+                projection.copy_from_slice(state_gates);
+            } else if t > 0 {
+                products.multiply(carried, View::new(step_gates, batch, gates), &self.packed);
+            }
+        }
+        if !C::SPLIT {
+            gradients.state_bias.copy_from_slice(gradients.input_bias);
+        }
+        let state_side = if C::SPLIT { &self.projection } else { &self.gates };
+        let state_side = View::new(state_side, time * batch, gates).transposed();
+        products.multiply_long(gradients.state, state_side, View::new(&self.states, time * batch, hidden));
+    }
+
+    /// Gradient of the input weights after [`Layer::backward`]; `input` is what they were multiplied with, `[time, batch, input]`.
+    pub fn input_weight_gradient(&self, products: &mut Products<R>, input: &[R], gradient: &mut [R], sizes: &Sizes) {
+        let steps = sizes.time * sizes.batch;
+        let gates = View::new(&self.gates, steps, sizes.gates).transposed();
+        products.multiply_long(gradient, gates, View::new(input, steps, sizes.inputs));
+    }
+
+    /// Loss gradient at the input, `[time, batch, input]`, after [`Layer::backward`].
+    pub fn input_gradient(&mut self, products: &mut Products<R>, weights: &[R], gradient: &mut [R], sizes: &Sizes) {
+        self.packed.pack(products.arch(), View::new(weights, sizes.gates, sizes.inputs));
+        let steps = sizes.time * sizes.batch;
+        products.multiply(gradient, View::new(&self.gates, steps, sizes.gates), &self.packed);
+    }
+}
+
+/// Adds every row of a matrix to `sums`.
+#[inline(always)]
+fn add_rows<R: Real>(sums: &mut [R], rows: &[R]) {
+    for row in rows.chunks_exact(sums.len()) {
+        sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += *value);
+    }
+}
+
+/// Σ a ∘ b in sixteen interleaved sums, whose order no compiler or instruction set changes.
+#[inline(always)]
+fn dot<R: Real>(a: &[R], b: &[R]) -> R {
+    const LANES: usize = 16;
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b[..a.len()].as_chunks::<LANES>());
+    let mut sums = [R::ZERO; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] = a[lane].mul_add(b[lane], sums[lane]);
+        }
+    }
+    let sum = sums.into_iter().fold(R::ZERO, |sum, lane| sum + lane);
+    a_rest.iter().zip(b_rest).fold(sum, |sum, (a, b)| a.mul_add(*b, sum))
+}

@@ -1,0 +1,67 @@
+//! The update rules, on all parameters of a network at once.
+
+use curvefleet_proto::study::{Optimizer, Training};
+use pulp::Arch;
+
+use super::Real;
+
+/// What an update rule remembers from batch to batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Update<R> {
+    optimizer: Optimizer,
+    learning_rate: f64,
+    beta1: f64,
+    beta2: f64,
+    epsilon: f64,
+    /// Updates made.
+    pub steps: u64,
+    /// Adam's first moments, one per parameter; empty for gradient descent.
+    pub first: Vec<R>,
+    /// Adam's second moments.
+    pub second: Vec<R>,
+}
+
+impl<R: Real> Update<R> {
+    /// The rule that the settings choose, for `parameters` parameters.
+    pub fn new(training: &Training, parameters: usize) -> Update<R> {
+        let moments = if training.optimizer == Optimizer::Adam { parameters } else { 0 };
+        Update {
+            optimizer: training.optimizer,
+            learning_rate: training.learning_rate,
+            beta1: training.beta1,
+            beta2: training.beta2,
+            epsilon: training.epsilon,
+            steps: 0,
+            first: vec![R::ZERO; moments],
+            second: vec![R::ZERO; moments],
+        }
+    }
+
+    /// One update: Adam (Kingma & Ba 2015) as PyTorch has it, or plain gradient descent.
+    pub fn apply(&mut self, arch: Arch, parameters: &mut [R], gradients: &[R]) {
+        self.steps += 1;
+        match self.optimizer {
+            Optimizer::Adam => self.adam(arch, parameters, gradients),
+            Optimizer::Sgd => {
+                let rate = R::of(self.learning_rate);
+                parameters.iter_mut().zip(gradients).for_each(|(value, gradient)| *value = *value - rate * *gradient);
+            }
+        }
+    }
+
+    fn adam(&mut self, arch: Arch, parameters: &mut [R], gradients: &[R]) {
+        let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
+        let rate = R::of(self.learning_rate / (1.0 - self.beta1.powi(steps)));
+        let root = R::of((1.0 - self.beta2.powi(steps)).sqrt());
+        let (beta1, beta2, epsilon) = (R::of(self.beta1), R::of(self.beta2), R::of(self.epsilon));
+        let (new1, new2) = (R::of(1.0 - self.beta1), R::of(1.0 - self.beta2));
+        let moments = self.first.iter_mut().zip(&mut self.second);
+        arch.dispatch(|| {
+            for ((value, gradient), (first, second)) in parameters.iter_mut().zip(gradients).zip(moments) {
+                *first = beta1 * *first + new1 * *gradient;
+                *second = beta2 * *second + new2 * (*gradient * *gradient);
+                *value = *value - rate * (*first / ((*second).sqrt() / root + epsilon));
+            }
+        });
+    }
+}

@@ -1,0 +1,169 @@
+//! What trains: the processor or a GPU. Curves are bit-identical on the same backend, so its name is recorded with every part.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What a worker trains on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Device {
+    /// The processor, with so many threads for each run.
+    Cpu {
+        /// At least 1; how many has no influence on the numbers.
+        threads: usize,
+    },
+    /// A graphics card through Vulkan.
+    Vulkan {
+        /// Which of the machine's discrete cards; the one that the driver puts first if `None`.
+        index: Option<usize>,
+    },
+    /// An NVIDIA card through CUDA.
+    Cuda {
+        /// Which.
+        index: usize,
+    },
+}
+
+impl Device {
+    /// The processor, one thread for each run.
+    pub const CORE: Device = Device::Cpu { threads: 1 };
+
+    /// Whether runs are trained in packs.
+    pub fn is_gpu(self) -> bool {
+        !matches!(self, Device::Cpu { .. })
+    }
+
+    /// Threads per run.
+    pub fn threads(self) -> usize {
+        match self {
+            Device::Cpu { threads } => threads,
+            Device::Vulkan { .. } | Device::Cuda { .. } => 1,
+        }
+    }
+
+    /// Backend and instruction set or card, such as `cpu/avx512` or `vulkan/NVIDIA H100`.
+    pub fn name(self) -> String {
+        match self {
+            Device::Cpu { .. } => format!("cpu/{}", instruction_set()),
+            Device::Vulkan { .. } => format!("vulkan/{}", self.part()),
+            Device::Cuda { .. } => format!("cuda/{}", self.part()),
+        }
+    }
+
+    /// burn's device.
+    ///
+    /// # Panics
+    /// For a GPU backend that the program was built without, which [`Device::from_str`] refuses.
+    pub fn burn(self) -> burn::tensor::Device {
+        match self {
+            Device::Cpu { .. } => burn::tensor::Device::flex(),
+            #[cfg(feature = "vulkan")]
+            Device::Vulkan { index } => burn::tensor::Device::vulkan(match index {
+                Some(index) => burn::tensor::DeviceKind::DiscreteGpu(index),
+                None => burn::tensor::DeviceKind::DefaultDevice,
+            }),
+            #[cfg(feature = "cuda")]
+            Device::Cuda { index } => burn::tensor::Device::cuda(index),
+            #[allow(unreachable_patterns)]
+            device => panic!("this program was built without {device}"),
+        }
+    }
+
+    /// The card's name, without what a name in metadata cannot have.
+    fn part(self) -> String {
+        #[cfg(any(feature = "vulkan", feature = "cuda"))]
+        let name = self.burn().identity().map(|identity| identity.name);
+        #[cfg(not(any(feature = "vulkan", feature = "cuda")))]
+        let name: Option<String> = None;
+        name.unwrap_or_else(|| "unknown".to_string()).chars().filter(|c| !c.is_control()).collect()
+    }
+}
+
+/// As `--device` takes it.
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Device::Cpu { .. } => f.write_str("cpu"),
+            Device::Vulkan { index: None } => f.write_str("vulkan"),
+            Device::Vulkan { index: Some(index) } => write!(f, "vulkan:{index}"),
+            Device::Cuda { index } => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+/// Why a text names no device of this program's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` {problem}")]
+pub struct BadDevice {
+    text: String,
+    problem: String,
+}
+
+/// `cpu`, `vulkan`, `vulkan:1`, `cuda`, `cuda:1`.
+impl FromStr for Device {
+    type Err = BadDevice;
+
+    fn from_str(text: &str) -> Result<Device, BadDevice> {
+        let bad = |problem: &str| BadDevice { text: text.to_string(), problem: problem.to_string() };
+        let (kind, index) = text.split_once(':').map_or((text, None), |(kind, index)| (kind, Some(index)));
+        let index = match index.map(str::parse::<usize>) {
+            None => None,
+            Some(Ok(index)) => Some(index),
+            Some(Err(_)) => return Err(bad("is no device: the card's number after the colon is none")),
+        };
+        let built = |has: bool, device: Device| {
+            let advice = format!("needs a program built with it: `cargo install --path cli --features {kind}`");
+            if has { Ok(device) } else { Err(bad(&advice)) }
+        };
+        match (kind, index) {
+            ("cpu", None) => Ok(Device::CORE),
+            ("vulkan", index) => built(cfg!(feature = "vulkan"), Device::Vulkan { index }),
+            ("cuda", index) => built(cfg!(feature = "cuda"), Device::Cuda { index: index.unwrap_or(0) }),
+            _ => Err(bad("is no device; there are `cpu`, `vulkan` and `cuda`, the last two with the card's number after a colon")),
+        }
+    }
+}
+
+/// What the kernels of [`crate::kernel`] run on here.
+#[cfg(target_arch = "x86_64")]
+fn instruction_set() -> &'static str {
+    match pulp::Arch::new() {
+        pulp::Arch::V4(_) => "avx512",
+        pulp::Arch::V3(_) => "avx2",
+        _ => "sse2",
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+fn instruction_set() -> &'static str {
+    match pulp::Arch::new() {
+        pulp::Arch::Neon(_) => "neon",
+        _ => "aarch64",
+    }
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn instruction_set() -> &'static str {
+    std::env::consts::ARCH
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_named_as_it_is_typed_and_what_is_none_is_refused() {
+        assert_eq!("cpu".parse::<Device>().unwrap(), Device::CORE);
+        assert_eq!(Device::CORE.to_string(), "cpu");
+        for (text, words) in [("gpu", "`cpu`, `vulkan` and `cuda`"), ("cuda:x", "number"), ("cpu:1", "is no device")] {
+            let error = text.parse::<Device>().unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        for kind in ["vulkan", "cuda"] {
+            match kind.parse::<Device>() {
+                Ok(device) => assert_eq!(device.to_string().split(':').next(), Some(kind)),
+                Err(error) => assert!(error.to_string().contains(&format!("--features {kind}")), "{error}"),
+            }
+        }
+    }
+}
