@@ -30,6 +30,7 @@ pub struct Options {
     /// Runs trained at the same time [default: as many as there are cores for; 1 on a GPU, which trains a pack of runs at a time]
     #[arg(long, env = "CURVEFLEET_SLOTS", value_name = "N")]
     pub slots: Option<usize>,
+    /// What trains, and how.
     #[command(flatten)]
     pub training: TrainingOptions,
     /// End when the coordinator has had no work for this many seconds [default: wait for work for ever]
@@ -40,7 +41,8 @@ pub struct Options {
 /// How a worker trains.
 #[derive(Debug, Clone, Args)]
 pub struct TrainingOptions {
-    /// What trains: cpu, vulkan or cuda, the last two with a card's number after a colon, and only where they were built in
+    /// What trains: cpu; vulkan or cuda, where they were built in, with a card's number after a colon; flex, burn's tensors on the
+    /// processor, for comparison
     #[arg(long, env = "CURVEFLEET_DEVICE", value_name = "DEVICE", default_value_t = Device::CORE)]
     pub device: Device,
     /// Cores for each run; more slots use cores better than more threads, unless one run's memory is what is short
@@ -64,7 +66,7 @@ impl TrainingOptions {
         match self.device {
             Device::Cpu { .. } => Ok(Device::Cpu { threads }),
             device if threads == 1 => Ok(device),
-            device => Err(Error::Flag(format!("--threads-per-slot is for processors; --device is {device}"))),
+            device => Err(Error::Flag(format!("--threads-per-slot goes with --device cpu, and it is {device}"))),
         }
     }
 
@@ -77,7 +79,7 @@ impl TrainingOptions {
 /// How many runs this machine trains at the same time unless it is told.
 pub fn default_slots(device: Device) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    if device.is_gpu() { 1 } else { (cores / device.threads()).max(1) }
+    if device.takes_packs() { 1 } else { (cores / device.threads()).max(1) }
 }
 
 impl Options {

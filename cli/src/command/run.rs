@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 use curvefleet_analysis::report::time::folder_name;
@@ -13,6 +13,8 @@ use curvefleet_proto::artifact::study_folder;
 use curvefleet_proto::store::Store;
 use curvefleet_proto::v1::{RetryStudyRequest, StudyStatus};
 use curvefleet_worker::agent::{Agent, DataCache};
+use curvefleet_worker::options::{TrainingOptions, default_slots};
+use curvefleet_worker::train::Device;
 use futures::TryStreamExt;
 use object_store::ObjectStore;
 use object_store::path::Path;
@@ -42,9 +44,11 @@ pub struct Run {
     /// The ledger's file [default: ledger.sqlite in the store's folder]
     #[arg(long, env = "CURVEFLEET_LEDGER", value_name = "FILE")]
     ledger: Option<std::path::PathBuf>,
-    /// Workers, one core each [default: the number of cores]
+    /// Workers, each training a run at a time [default: as many as there are cores for; 1 on a GPU]
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
+    #[command(flatten)]
+    training: TrainingOptions,
     /// Try runs again that have failed or were cancelled
     #[arg(long)]
     retry: bool,
@@ -55,6 +59,8 @@ struct Fleet {
     coordinator: Running,
     workers: JoinSet<Result<(), curvefleet_worker::Error>>,
     stop: watch::Sender<bool>,
+    device: Device,
+    checkpoint_every: Duration,
 }
 
 impl Run {
@@ -63,13 +69,14 @@ impl Run {
     /// # Errors
     /// If the study, its data, the store or the ledger cannot be used.
     pub async fn execute(self) -> Result<ExitCode, Failure> {
-        let workers = self.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let device = self.training.device()?;
+        let workers = self.workers.unwrap_or_else(|| default_slots(device));
         if workers == 0 {
             return Err(Failure::user("--workers is 0; at least one is needed"));
         }
         let store = Store::open(&self.store, std::env::vars())?;
         let loaded = self.source.load(Some(&store)).await?;
-        let mut fleet = Fleet::start(&self).await?;
+        let mut fleet = Fleet::start(&self, device).await?;
         let result = fleet.train(&store, loaded, workers, self.retry).await;
         fleet.end().await;
         result
@@ -77,7 +84,7 @@ impl Run {
 }
 
 impl Fleet {
-    async fn start(run: &Run) -> Result<Fleet, Failure> {
+    async fn start(run: &Run, device: Device) -> Result<Fleet, Failure> {
         let options = curvefleet_coordinator::Options {
             listen: "127.0.0.1:0".to_string(),
             store: run.store.clone(),
@@ -89,6 +96,8 @@ impl Fleet {
             coordinator: Coordinator::start(options).await?,
             workers: JoinSet::new(),
             stop: watch::channel(false).0,
+            device,
+            checkpoint_every: run.training.checkpoint_every(),
         })
     }
 
@@ -131,7 +140,7 @@ impl Fleet {
         Ok(exit_code(&status))
     }
 
-    /// One worker for each core.
+    /// The workers, with one cache for all.
     fn hire(&mut self, workers: usize) -> Result<(), Failure> {
         let cache = Arc::new(DataCache::default());
         for index in 0..workers {
@@ -140,6 +149,8 @@ impl Fleet {
                 store: None,
                 name: format!("here-{}", index + 1),
                 slots: 1,
+                device: self.device,
+                checkpoint_every: self.checkpoint_every,
                 idle: None,
                 environment: std::env::vars().collect(),
             };

@@ -128,7 +128,7 @@ impl Work {
             return Err(End::Failed(FailureKind::Infrastructure, error));
         }
         let is_open = |index: usize| indices.contains(&(index as u32));
-        if !self.shared.device.is_gpu() {
+        if !self.shared.device.takes_packs() {
             let one = |index: &u32| PackRuns { runs: vec![(runs[*index as usize].clone(), true)] };
             return Ok(indices.iter().map(one).collect());
         }

@@ -5,7 +5,10 @@
 //! is needed, because batch norm over time has no parameters below its statistics: with x̂ the normalised input, P = x̂ W and dG the
 //! gradient at the gates, dγ_t = Σ dG_t ∘ P_t and dβ_t = Σ dG_t · (row sums of W).
 
+use std::marker::PhantomData;
+
 use super::cell::{Backward, Cell, Forward};
+use super::step::{AddRows, BackwardStep, Dot, ForwardStep};
 use super::{Packed, Products, Real, View, sized};
 use crate::model::Shape;
 
@@ -159,22 +162,18 @@ impl<R: Real> Layer<R> {
                 *offset = *bias + shift * *sum;
             }
             let projection = &projection[t * gate_step..][..gate_step];
-            products.arch().dispatch(|| {
-                for n in 0..batch {
-                    let (unit, kept) = (n * hidden..(n + 1) * hidden, n * C::MEMORY * hidden..(n + 1) * C::MEMORY * hidden);
-                    C::forward(Forward {
-                        gates: &mut step_gates[n * gates..(n + 1) * gates],
-                        projection: &projection[n * gates..(n + 1) * gates],
-                        scale,
-                        offset,
-                        state_bias: weights.state_bias,
-                        state_before: &states_before[unit.clone()],
-                        memory_before: &memory_before[kept.clone()],
-                        state: &mut states[unit],
-                        memory: &mut memory[kept],
-                    });
-                }
-            });
+            let step = Forward {
+                gates: step_gates,
+                projection,
+                scale,
+                offset,
+                state_bias: weights.state_bias,
+                state_before: states_before,
+                memory_before,
+                state: states,
+                memory,
+            };
+            products.arch().dispatch(ForwardStep::<R, C> { step, sizes, cell: PhantomData });
         }
     }
 
@@ -208,32 +207,26 @@ impl<R: Real> Layer<R> {
             let step_gates = &mut self.gates[t * gate_step..][..gate_step];
             let projection = &mut self.projection[t * gate_step..][..gate_step];
             let (states, memory) = (&self.states[t * state_step..], &self.memory[t * memory_step..]);
-            products.arch().dispatch(|| {
-                for n in 0..batch {
-                    let unit = n * hidden..(n + 1) * hidden;
-                    let kept = n * C::MEMORY * hidden..(n + 1) * C::MEMORY * hidden;
-                    let split = if C::SPLIT { n * gates..(n + 1) * gates } else { 0..0 };
-                    C::backward(Backward {
-                        gates: &mut step_gates[n * gates..(n + 1) * gates],
-                        state_gates: &mut state_gates[split],
-                        state_gradient: &state_gradient[unit.clone()],
-                        memory_gradient: &mut memory_gradient[unit.clone()],
-                        direct: &mut carried[unit.clone()],
-                        state_before: &states[unit],
-                        memory_before: &memory[kept.clone()],
-                        memory: &memory[memory_step..][kept],
-                    });
-                }
-                gate_sums.fill(R::ZERO);
-                add_rows(gate_sums, step_gates);
-            });
+            let step = Backward {
+                gates: step_gates,
+                state_gates,
+                state_gradient,
+                memory_gradient,
+                direct: carried,
+                state_before: &states[..state_step],
+                memory_before: &memory[..memory_step],
+                memory: &memory[memory_step..2 * memory_step],
+            };
+            products.arch().dispatch(BackwardStep::<R, C> { step, sizes, cell: PhantomData });
+            gate_sums.fill(R::ZERO);
+            products.arch().dispatch(AddRows { sums: gate_sums, rows: step_gates });
             gradients.input_bias.iter_mut().zip(&*gate_sums).for_each(|(bias, sum)| *bias += *sum);
             if let Some(norm) = &mut norm_gradients {
-                norm.gamma[t] = products.arch().dispatch(|| dot(step_gates, projection));
-                norm.beta[t] = products.arch().dispatch(|| dot(gate_sums, &self.weight_sums));
+                norm.gamma[t] = products.arch().dispatch(Dot { a: step_gates, b: projection });
+                norm.beta[t] = products.arch().dispatch(Dot { a: gate_sums, b: &self.weight_sums[..gates] });
             }
             if C::SPLIT {
-                products.arch().dispatch(|| add_rows(gradients.state_bias, state_gates));
+                products.arch().dispatch(AddRows { sums: gradients.state_bias, rows: state_gates });
                 if t > 0 {
                     products.accumulate(carried, View::new(state_gates, batch, gates), &self.packed);
                 }
@@ -263,27 +256,4 @@ impl<R: Real> Layer<R> {
         let steps = sizes.time * sizes.batch;
         products.multiply(gradient, View::new(&self.gates, steps, sizes.gates), &self.packed);
     }
-}
-
-/// Adds every row of a matrix to `sums`.
-#[inline(always)]
-fn add_rows<R: Real>(sums: &mut [R], rows: &[R]) {
-    for row in rows.chunks_exact(sums.len()) {
-        sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += *value);
-    }
-}
-
-/// Σ a ∘ b in sixteen interleaved sums, whose order no compiler or instruction set changes.
-#[inline(always)]
-fn dot<R: Real>(a: &[R], b: &[R]) -> R {
-    const LANES: usize = 16;
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b[..a.len()].as_chunks::<LANES>());
-    let mut sums = [R::ZERO; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            sums[lane] = a[lane].mul_add(b[lane], sums[lane]);
-        }
-    }
-    let sum = sums.into_iter().fold(R::ZERO, |sum, lane| sum + lane);
-    a_rest.iter().zip(b_rest).fold(sum, |sum, (a, b)| a.mul_add(*b, sum))
 }

@@ -23,6 +23,7 @@ pub mod product;
 pub mod readout;
 pub mod real;
 pub mod recurrent;
+mod step;
 pub mod time_norm;
 pub mod update;
 

@@ -182,6 +182,6 @@ fn drop_out<R: Real>(values: &[R], rate: f64, stream: &mut Stream, mask: &mut [R
 fn scale_and_shift<R: Real>(input: &mut [R], norm: &Affine<&[R]>) {
     let size = input.len() / norm.gamma.len();
     for (t, step) in input.chunks_exact_mut(size).enumerate() {
-        step.iter_mut().for_each(|value| *value = value.mul_add(norm.gamma[t], norm.beta[t]));
+        step.iter_mut().for_each(|value| *value = *value * norm.gamma[t] + norm.beta[t]);
     }
 }

@@ -4,7 +4,7 @@
 //! The statistics depend on the data alone, not on any parameter, so the normalised input x̂ is a constant of the pass. γ and β
 //! enter where x̂ is multiplied with the first layer's weights ([`super::recurrent`]).
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::Real;
 
@@ -36,13 +36,7 @@ impl<R: Real> RunningStatistics<R> {
         let size = out.len() / time;
         for (t, out) in out.chunks_exact_mut(size).enumerate() {
             gather(x, samples, time, t, out);
-            let (mean, variance) = arch.dispatch(|| {
-                let count = size as f64;
-                let mean = sum(out, |value| value) / count;
-                let variance = sum(out, |value| (value - mean) * (value - mean)) / count;
-                normalise(out, R::of(mean), R::of(variance));
-                (mean, variance)
-            });
+            let (mean, variance) = arch.dispatch(ByOwn { values: out });
             // PyTorch keeps the unbiased variance; a single value has none, and there the biased one (0) stands in.
             let unbiased = if size > 1 { variance * size as f64 / (size as f64 - 1.0) } else { variance };
             let (keep, take) = (R::of(1.0 - MOMENTUM), R::of(MOMENTUM));
@@ -57,7 +51,7 @@ impl<R: Real> RunningStatistics<R> {
         let size = out.len() / time;
         for (t, out) in out.chunks_exact_mut(size).enumerate() {
             gather(x, samples, time, t, out);
-            arch.dispatch(|| normalise(out, self.mean[t], self.variance[t]));
+            arch.dispatch(By { mean: self.mean[t], variance: self.variance[t], values: out });
         }
     }
 }
@@ -85,10 +79,39 @@ fn sum<R: Real>(values: &[R], f: impl Fn(f64) -> f64) -> f64 {
     sums.iter().sum::<f64>() + rest.iter().map(|value| f(value.double())).sum::<f64>()
 }
 
-#[inline(always)]
-fn normalise<R: Real>(values: &mut [R], mean: R, variance: R) {
-    let scale = R::ONE / (variance + R::of(EPSILON)).sqrt();
-    for value in values {
-        *value = (*value - mean) * scale;
+/// Normalises values by their own mean and (biased) variance, and gives both.
+struct ByOwn<'a, R> {
+    values: &'a mut [R],
+}
+
+/// Normalises values by a given mean and variance.
+struct By<'a, R> {
+    values: &'a mut [R],
+    mean: R,
+    variance: R,
+}
+
+impl<R: Real> WithSimd for ByOwn<'_, R> {
+    type Output = (f64, f64);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> (f64, f64) {
+        let count = self.values.len() as f64;
+        let mean = sum(self.values, |value| value) / count;
+        let variance = sum(self.values, |value| (value - mean) * (value - mean)) / count;
+        By { values: self.values, mean: R::of(mean), variance: R::of(variance) }.with_simd(simd);
+        (mean, variance)
+    }
+}
+
+impl<R: Real> WithSimd for By<'_, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let scale = R::ONE / (self.variance + R::of(EPSILON)).sqrt();
+        for value in self.values {
+            *value = (*value - self.mean) * scale;
+        }
     }
 }

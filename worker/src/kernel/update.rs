@@ -1,7 +1,7 @@
 //! The update rules, on all parameters of a network at once.
 
 use curvefleet_proto::study::{Optimizer, Training};
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::Real;
 
@@ -51,17 +51,47 @@ impl<R: Real> Update<R> {
 
     fn adam(&mut self, arch: Arch, parameters: &mut [R], gradients: &[R]) {
         let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
-        let rate = R::of(self.learning_rate / (1.0 - self.beta1.powi(steps)));
-        let root = R::of((1.0 - self.beta2.powi(steps)).sqrt());
-        let (beta1, beta2, epsilon) = (R::of(self.beta1), R::of(self.beta2), R::of(self.epsilon));
-        let (new1, new2) = (R::of(1.0 - self.beta1), R::of(1.0 - self.beta2));
-        let moments = self.first.iter_mut().zip(&mut self.second);
-        arch.dispatch(|| {
-            for ((value, gradient), (first, second)) in parameters.iter_mut().zip(gradients).zip(moments) {
-                *first = beta1 * *first + new1 * *gradient;
-                *second = beta2 * *second + new2 * (*gradient * *gradient);
-                *value = *value - rate * (*first / ((*second).sqrt() / root + epsilon));
-            }
+        arch.dispatch(Adam {
+            rate: R::of(self.learning_rate / (1.0 - self.beta1.powi(steps))),
+            root: R::of((1.0 - self.beta2.powi(steps)).sqrt()),
+            epsilon: R::of(self.epsilon),
+            keep: [R::of(self.beta1), R::of(self.beta2)],
+            take: [R::of(1.0 - self.beta1), R::of(1.0 - self.beta2)],
+            parameters,
+            gradients,
+            first: &mut self.first,
+            second: &mut self.second,
         });
+    }
+}
+
+/// One update by Adam.
+struct Adam<'a, R> {
+    /// Learning rate, divided by the first moments' bias correction.
+    rate: R,
+    /// Root of the second moments' bias correction.
+    root: R,
+    epsilon: R,
+    /// β₁ and β₂.
+    keep: [R; 2],
+    /// 1 − β₁ and 1 − β₂.
+    take: [R; 2],
+    parameters: &'a mut [R],
+    gradients: &'a [R],
+    first: &'a mut [R],
+    second: &'a mut [R],
+}
+
+impl<R: Real> WithSimd for Adam<'_, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let moments = self.first.iter_mut().zip(self.second);
+        for ((value, gradient), (first, second)) in self.parameters.iter_mut().zip(self.gradients).zip(moments) {
+            *first = self.keep[0] * *first + self.take[0] * *gradient;
+            *second = self.keep[1] * *second + self.take[1] * (*gradient * *gradient);
+            *value = *value - self.rate * (*first / ((*second).sqrt() / self.root + self.epsilon));
+        }
     }
 }

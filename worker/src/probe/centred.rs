@@ -15,21 +15,26 @@
 //! follow are rounded once each, together below 3 u S. That is (n/2 + 5) u S; a sixteenth more covers the second order up to a million
 //! units and the rounding of the norm in the bound itself. Numbers too small for their products add n 2⁻¹⁴⁹ at most.
 
-use pulp::Arch;
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
 
 use super::distinct::Distinct;
+use crate::kernel::product::View;
 
-/// Rows that are laid side by side at once; the width of all columns is a multiple of it.
+/// Rows that are laid side by side at once; the number of columns is a multiple of it.
 pub(super) const LANES: usize = 16;
 /// Squared norms from which products of two states might overflow.
 const NORM_MAX: f64 = 1e37;
 
-/// Some states less a centre, each a column of `[hidden, width]`. Columns past the last state are zeros of no consequence: their base is
-/// NaN, which compares with nothing.
+/// Some states less a centre, each a column. Columns past the last state are of no consequence: their base is NaN, which compares with
+/// nothing.
 #[derive(Debug, Default)]
 pub(super) struct Centred {
-    /// `[hidden, width]`.
-    pub values: Vec<f32>,
+    /// `[hidden, stride]`.
+    values: Vec<f32>,
+    hidden: usize,
+    stride: usize,
     /// Columns, a multiple of [`LANES`].
     pub width: usize,
     /// The base of each column. States that are not finite, or too large to be multiplied, have −∞: nothing is known about their offset.
@@ -41,67 +46,94 @@ pub(super) struct Centred {
 }
 
 impl Centred {
+    /// Some columns, as `[hidden, columns]`.
+    pub fn columns(&self, columns: Range<usize>) -> View<'_, f32> {
+        View::new(&self.values, self.hidden, self.stride).columns_from(columns.start, columns.len())
+    }
+
     /// Takes `centre` off the distinct states numbered `chosen`.
     pub fn load(
         &mut self,
         arch: Arch,
         states: &[f32],
         distinct: &Distinct,
-        chosen: impl ExactSizeIterator<Item = usize> + Clone,
+        chosen: impl ExactSizeIterator<Item = usize>,
         centre: &[f32],
     ) {
         let hidden = centre.len();
-        self.width = chosen.len().next_multiple_of(LANES);
-        self.values.resize(hidden * self.width, 0.0);
+        (self.hidden, self.width) = (hidden, chosen.len().next_multiple_of(LANES));
+        // Lines that lie a power of two apart would fight for the same places in the caches.
+        self.stride = ((self.width / LANES) | 1) * LANES;
+        self.values.resize(hidden * self.stride, 0.0);
         for numbers in [&mut self.bases, &mut self.spreads, &mut self.squares] {
             numbers.resize(self.width, 0.0);
         }
-        arch.dispatch(
-            #[inline(always)]
-            || {
-                let mut rest = chosen.clone();
-                for first in (0..self.width).step_by(LANES) {
-                    let count = LANES.min(chosen.len() - first);
-                    let mut rows = [&states[..hidden]; LANES];
-                    for (row, state) in rows.iter_mut().zip(rest.by_ref().take(count)) {
-                        *row = &states[distinct.row(state) * hidden..][..hidden];
-                    }
-                    self.load_rows(first, count, &rows, centre);
-                }
-            },
-        );
+        arch.dispatch(Load { centred: self, states, distinct, chosen, centre });
     }
 
     /// Lays rows side by side, from column `first` on; only `count` of them are states.
     #[inline(always)]
     fn load_rows(&mut self, first: usize, count: usize, rows: &[&[f32]; LANES], centre: &[f32]) {
-        let hidden = centre.len();
-        let rows = rows.map(|row| &row[..hidden]);
-        let mut squares = [0.0_f64; LANES];
-        for unit in 0..hidden {
-            let mut line = [0.0_f32; LANES];
-            for lane in 0..LANES {
-                line[lane] = rows[lane][unit] - centre[unit];
-            }
-            for lane in 0..LANES {
-                squares[lane] += f64::from(line[lane]) * f64::from(line[lane]);
-            }
-            self.values[unit * self.width + first..][..LANES].copy_from_slice(&line);
-        }
-        for lane in 0..LANES {
+        let values = &mut self.values[first..];
+        let squares = lay_side_by_side(values, self.stride, rows, centre);
+        for (lane, square) in squares.into_iter().enumerate() {
             let column = first + lane;
-            let usable = squares[lane] < NORM_MAX;
-            if lane >= count || !usable {
-                (0..hidden).for_each(|unit| self.values[unit * self.width + column] = 0.0);
+            let usable = square < NORM_MAX;
+            if lane < count && !usable {
+                values[lane..].iter_mut().step_by(self.stride).for_each(|value| *value = 0.0);
             }
             (self.bases[column], self.spreads[column]) = match (lane < count, usable) {
                 (false, _) => (f32::NAN, f32::NAN),
                 (true, false) => (f32::NEG_INFINITY, f32::INFINITY),
-                (true, true) => base_and_spread(squares[lane], hidden),
+                (true, true) => base_and_spread(square, self.hidden),
             };
-            self.squares[column] = squares[lane] as f32;
+            self.squares[column] = square as f32;
         }
     }
+}
+
+/// The vectorised part of [`Centred::load`].
+struct Load<'a, I> {
+    centred: &'a mut Centred,
+    states: &'a [f32],
+    distinct: &'a Distinct,
+    chosen: I,
+    centre: &'a [f32],
+}
+
+impl<I: ExactSizeIterator<Item = usize>> WithSimd for Load<'_, I> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        let hidden = self.centre.len();
+        for first in (0..self.centred.width).step_by(LANES) {
+            let count = LANES.min(self.chosen.len());
+            let mut rows = [&self.states[..hidden]; LANES];
+            for (row, state) in rows.iter_mut().zip(self.chosen.by_ref().take(count)) {
+                *row = &self.states[self.distinct.row(state) * hidden..][..hidden];
+            }
+            self.centred.load_rows(first, count, &rows, self.centre);
+        }
+    }
+}
+
+/// Writes rows less the centre as columns of `[hidden, stride]`; returns their squared norms.
+#[inline(always)]
+fn lay_side_by_side(values: &mut [f32], stride: usize, rows: &[&[f32]; LANES], centre: &[f32]) -> [f64; LANES] {
+    let rows = rows.map(|row| &row[..centre.len()]);
+    let mut squares = [0.0_f64; LANES];
+    for (unit, (line, centre)) in values.chunks_mut(stride).zip(centre).enumerate() {
+        let mut values = [0.0_f32; LANES];
+        for lane in 0..LANES {
+            values[lane] = rows[lane][unit] - centre;
+        }
+        for lane in 0..LANES {
+            squares[lane] += f64::from(values[lane]) * f64::from(values[lane]);
+        }
+        line[..LANES].copy_from_slice(&values);
+    }
+    squares
 }
 
 /// See the head of this file.
@@ -118,20 +150,31 @@ fn base_and_spread(square: f64, hidden: usize) -> (f32, f32) {
     ((0.5 * square) as f32 - (factor * square as f32 + tiny), spread + 4.0 * tiny)
 }
 
-/// The mean of the distinct states: any centre is right, one among the states makes the bound tight. Units whose mean is not finite get 0.
+/// The mean of the distinct states, into `mean`. Units whose mean is not finite get 0.
 pub(super) fn mean(arch: Arch, states: &[f32], distinct: &Distinct, hidden: usize, mean: &mut Vec<f32>) {
     mean.clear();
     mean.resize(hidden, 0.0);
-    arch.dispatch(
-        #[inline(always)]
-        || {
-            let mean = &mut mean[..];
-            for state in 0..distinct.len() {
-                let row = &states[distinct.row(state) * hidden..][..hidden];
-                mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-            }
-            let count = distinct.len() as f32;
-            mean.iter_mut().for_each(|sum| *sum = if (*sum / count).is_finite() { *sum / count } else { 0.0 });
-        },
-    );
+    arch.dispatch(Mean { states, distinct, mean });
+}
+
+/// The vectorised part of [`mean`].
+struct Mean<'a> {
+    states: &'a [f32],
+    distinct: &'a Distinct,
+    mean: &'a mut [f32],
+}
+
+impl WithSimd for Mean<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Mean { states, distinct, mean } = self;
+        for state in 0..distinct.len() {
+            let row = &states[distinct.row(state) * mean.len()..][..mean.len()];
+            mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        }
+        let count = distinct.len() as f32;
+        mean.iter_mut().for_each(|sum| *sum = if (*sum / count).is_finite() { *sum / count } else { 0.0 });
+    }
 }

@@ -1,7 +1,7 @@
 //! States that coincide to the bit (the first tokens of sentences, padded steps, oversampled copies) are found once per time step and
 //! treated as one from there on.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 /// No state yet, in a row's or a table's place.
 const NONE: u32 = u32::MAX;
@@ -34,17 +34,7 @@ impl Distinct {
     /// Adds rows of `states`, `[row, hidden]`; `state_of` becomes the state of each.
     pub fn add(&mut self, arch: Arch, states: &[f32], hidden: usize, rows: &[usize], state_of: &mut Vec<u32>) {
         state_of.clear();
-        arch.dispatch(
-            #[inline(always)]
-            || {
-                for &row in rows {
-                    if self.of_row[row] == NONE {
-                        self.of_row[row] = self.find_or_insert(states, hidden, row);
-                    }
-                    state_of.push(self.of_row[row]);
-                }
-            },
-        );
+        arch.dispatch(Add { distinct: self, states, hidden, rows, state_of });
     }
 
     /// How many.
@@ -78,6 +68,29 @@ impl Distinct {
     }
 }
 
+/// The vectorised part of [`Distinct::add`].
+struct Add<'a> {
+    distinct: &'a mut Distinct,
+    states: &'a [f32],
+    hidden: usize,
+    rows: &'a [usize],
+    state_of: &'a mut Vec<u32>,
+}
+
+impl WithSimd for Add<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for &row in self.rows {
+            if self.distinct.of_row[row] == NONE {
+                self.distinct.of_row[row] = self.distinct.find_or_insert(self.states, self.hidden, row);
+            }
+            self.state_of.push(self.distinct.of_row[row]);
+        }
+    }
+}
+
 /// A hash of the bits: multiply and rotate in independent lanes, which vectorises, then the lanes one after the other.
 #[inline(always)]
 fn hash(values: &[f32]) -> u64 {
@@ -91,11 +104,11 @@ fn hash(values: &[f32]) -> u64 {
         }
     }
     let (pairs, _) = lanes.as_chunks::<2>();
-    let wide = pairs.iter().map(|pair| u64::from(pair[0]) << 32 | u64::from(pair[1]));
+    let wide = pairs.iter().map(|pair| (u64::from(pair[0]) << 32) | u64::from(pair[1]));
     let numbers = wide.chain(rest.iter().map(|value| u64::from(value.to_bits())));
     numbers.fold(0, |hash: u64, number| {
         let mixed = (hash ^ number).wrapping_mul(FACTOR);
-        mixed ^ mixed >> 32
+        mixed ^ (mixed >> 32)
     })
 }
 

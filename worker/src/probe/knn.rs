@@ -141,11 +141,12 @@ fn settle(
     answers: &mut [u32],
 ) {
     for (place, spread) in places.iter().zip(search.row_spreads()) {
-        for asker in place.first as usize..place.end as usize {
+        let here = place.first as usize..place.end as usize;
+        for (asker, answer) in here.clone().zip(&mut answers[here]) {
             if let Some(entries) = search.shortlists.entries(asker) {
                 let limit = search.shortlists.limit(asker, *spread);
                 let list = Shortlist { entries, limit, spreads: search.column_spreads(), spread: *spread };
-                answers[asker] = vote.among(context, askers.all[asker], list);
+                *answer = vote.among(context, askers.all[asker], list);
             }
         }
     }

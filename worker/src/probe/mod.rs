@@ -1,17 +1,23 @@
 //! Reading the hidden states: how well does a simple classifier tell the classes apart at each time step?
 
 mod askers;
+mod bound;
 mod centred;
 mod distinct;
 mod fitted;
 mod groups;
 mod knn;
+mod lbfgs;
+mod log_loss;
+mod logistic;
+mod nearest_mean;
 mod points;
 mod prober;
 mod scan;
 mod search;
 mod shortlists;
 mod states;
+mod sums;
 mod vote;
 
 pub use points::{Exclude, Points};

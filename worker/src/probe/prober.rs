@@ -4,6 +4,8 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::knn::Knn;
+use super::logistic::Logistic;
+use super::nearest_mean::NearestMean;
 use super::points::{Exclude, Points};
 use super::states::States;
 
@@ -27,8 +29,6 @@ pub enum Classifier {
 /// Probes states, with all buffers that this takes: after a first use, others of the same sizes allocate nothing on one thread.
 #[derive(Debug)]
 pub struct Prober {
-    exclude: Exclude,
-    arch: Arch,
     /// One for each thread.
     desks: Vec<Desk>,
 }
@@ -44,20 +44,31 @@ struct Desk {
 
 #[derive(Debug)]
 enum Method {
-    Knn(Knn),
+    Knn(Box<Knn>),
+    NearestMean(NearestMean),
+    Logistic(Box<Logistic>),
 }
 
 impl Prober {
-    /// A probe for labels below `classes`. Where there is more than one thread, they are those of the rayon pool it is called in.
+    /// A probe for labels below `classes`. More than one thread are those of the rayon pool it is called in.
+    ///
+    /// # Panics
+    /// If a logistic probe is to exclude anything: it would be another fit for every query. Study files that ask for it are refused.
     pub fn new(classifier: Classifier, classes: usize, exclude: Exclude, arch: Arch, threads: usize) -> Prober {
         let method = || match classifier {
-            Classifier::Knn { k } => Method::Knn(Knn::new(k, classes, exclude, arch)),
-            _ => todo!(),
+            Classifier::Knn { k } => Method::Knn(Box::new(Knn::new(k, classes, exclude, arch))),
+            Classifier::NearestMean => Method::NearestMean(NearestMean::new(classes, exclude, arch)),
+            Classifier::Logistic { l2 } => {
+                assert_eq!(exclude, Exclude::Nothing, "a logistic probe cannot leave its queries out");
+                Method::Logistic(Box::new(Logistic::new(l2, classes, arch)))
+            }
         };
         let desk = || Desk { method: method(), predictions: Vec::new(), accuracies: Vec::new() };
-        Prober { exclude, arch, desks: (0..threads.max(1)).map(|_| desk()).collect() }
+        Prober { desks: (0..threads.max(1)).map(|_| desk()).collect() }
     }
 
+    /// The label that the points of `fit` give each of `queries` at one time step, whose states are `[row, hidden]`. Always on one thread.
+    /// States that are not finite have arbitrary labels, the same ones each time.
     pub fn predict(
         &mut self,
         states: &[f32],
@@ -69,20 +80,22 @@ impl Prober {
         self.desks[0].method.predict(states, hidden, fit, queries, predictions);
     }
 
+    /// The share of right predictions at every time step, `[time]`; NaN where nothing is asked. The threads share the time steps, so that
+    /// the result is the same however many they are.
     pub fn curve(&mut self, states: &States, fit: Points<'_>, queries: Points<'_>, accuracies: &mut Vec<f64>) {
         let threads = self.desks.len();
         let work = |(first, desk): (usize, &mut Desk)| {
             desk.accuracies.clear();
             for t in (first..states.time()).step_by(threads) {
                 desk.method.predict(states.at(t), states.hidden(), fit, queries, &mut desk.predictions);
-                let right = desk.predictions.iter().zip(queries.labels).filter(|(predicted, label)| predicted == label).count();
-                desk.accuracies.push(right as f64 / queries.labels.len() as f64);
+                let pairs = desk.predictions.iter().zip(queries.labels);
+                let right = pairs.filter(|(predicted, label)| predicted == label).count();
+                desk.accuracies.push(right as f64 / queries.len() as f64);
             }
         };
-        if threads == 1 {
-            work((0, &mut self.desks[0]));
-        } else {
-            self.desks.par_iter_mut().enumerate().for_each(work);
+        match &mut self.desks[..] {
+            [desk] => work((0, desk)),
+            desks => desks.par_iter_mut().enumerate().for_each(work),
         }
         accuracies.clear();
         accuracies.extend((0..states.time()).map(|t| self.desks[t % threads].accuracies[t / threads]));
@@ -98,8 +111,11 @@ impl Method {
         queries: Points<'_>,
         predictions: &mut Vec<u32>,
     ) {
+        assert!(hidden > 0, "states have at least one unit");
         match self {
             Method::Knn(knn) => knn.predict(states, hidden, fit, queries, predictions),
+            Method::NearestMean(mean) => mean.predict(states, hidden, fit, queries, predictions),
+            Method::Logistic(logistic) => logistic.predict(states, hidden, fit, queries, predictions),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Going through the products of asked and fitted states: what could still be near goes to the askers' shortlists.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::askers::{Asker, Place};
 use super::centred::{Centred, LANES};
@@ -47,7 +47,8 @@ impl Scan<'_> {
         for row in 0..self.places.len() {
             let own = self.places[row].state as usize;
             if self.rows.spreads[row] == f32::INFINITY {
-                (self.places[row].first..self.places[row].end).for_each(|asker| self.shortlists.give_up(asker as usize));
+                (self.places[row].first..self.places[row].end)
+                    .for_each(|asker| self.shortlists.give_up(asker as usize));
             } else if own < self.fitted.states {
                 self.take(row, own, self.columns.bases[own] - self.rows.squares[row]);
             } else {
@@ -58,79 +59,41 @@ impl Scan<'_> {
 
     /// Goes through products, each for its row's askers.
     pub fn one_way(&mut self, arch: Arch, tile: Tile<'_>) {
-        arch.dispatch(
-            #[inline(always)]
-            || {
-                for (row, line) in (tile.first_row..self.places.len()).zip(tile.products.chunks_exact(tile.columns)) {
-                    let (chunks, _) = line.as_chunks::<LANES>();
-                    for (chunk, products) in chunks.iter().enumerate() {
-                        let column = tile.first_column + chunk * LANES;
-                        let Some((bases, _)) = self.columns.bases[column..].split_first_chunk::<LANES>() else { return };
-                        let limit = self.limits[row];
-                        let mut near = false;
-                        for lane in 0..LANES {
-                            near |= bases[lane] - products[lane] <= limit;
-                        }
-                        if near {
-                            self.take_near(row, column, products);
-                        }
-                    }
-                }
-            },
-        );
+        arch.dispatch(OneWay { scan: self, tile });
     }
 
     /// Goes through products, each for its row's askers and for those of its column, which is a row too.
     pub fn both_ways(&mut self, arch: Arch, tile: Tile<'_>) {
-        arch.dispatch(
-            #[inline(always)]
-            || {
-                for (row, line) in (tile.first_row..self.places.len()).zip(tile.products.chunks_exact(tile.columns)) {
-                    let base = self.columns.bases[row];
-                    let (chunks, _) = line.as_chunks::<LANES>();
-                    for (chunk, products) in chunks.iter().enumerate() {
-                        let column = tile.first_column + chunk * LANES;
-                        let Some((bases, _)) = self.columns.bases[column..].split_first_chunk::<LANES>() else { return };
-                        let Some((limits, _)) = self.limits[column..].split_first_chunk::<LANES>() else { return };
-                        let limit = self.limits[row];
-                        let (mut near, mut near_columns) = (false, false);
-                        for lane in 0..LANES {
-                            near |= bases[lane] - products[lane] <= limit;
-                            near_columns |= base - products[lane] <= limits[lane];
-                        }
-                        if near {
-                            self.take_near(row, column, products);
-                        }
-                        if near_columns {
-                            self.take_near_columns(row, column, products);
-                        }
-                    }
-                }
-            },
-        );
+        arch.dispatch(BothWays { scan: self, tile });
     }
 
+    /// Offers the columns that may be near to the askers of a row.
     #[inline(never)]
-    fn take_near(&mut self, row: usize, column: usize, products: &[f32; LANES]) {
-        for (lane, product) in products.iter().enumerate() {
-            let low = self.columns.bases[column + lane] - product;
+    fn take_columns(&mut self, row: usize, column: usize, products: &[f32; LANES]) {
+        let Some(bases) = self.columns.bases[column..].first_chunk::<LANES>() else { return };
+        let limit = self.limits[row];
+        let near = std::array::from_fn(|lane| u8::from(bases[lane] - products[lane] <= limit));
+        for lane in marked(near) {
+            let low = bases[lane] - products[lane];
             if low <= self.limits[row] && self.places[row].state as usize != column + lane {
                 self.take(row, column + lane, low);
             }
         }
     }
 
+    /// Offers a row to the askers of the columns that it may be near to.
     #[inline(never)]
-    fn take_near_columns(&mut self, row: usize, column: usize, products: &[f32; LANES]) {
-        for (lane, product) in products.iter().enumerate() {
-            let low = self.columns.bases[row] - product;
-            if low <= self.limits[column + lane] {
-                self.take(column + lane, row, low);
-            }
+    fn take_row(&mut self, row: usize, column: usize, products: &[f32; LANES]) {
+        let Some(limits) = self.limits[column..].first_chunk::<LANES>() else { return };
+        let base = self.columns.bases[row];
+        let near = std::array::from_fn(|lane| u8::from(base - products[lane] <= limits[lane]));
+        for lane in marked(near) {
+            self.take(column + lane, row, base - products[lane]);
         }
     }
 
     /// Offers a fitted state to the askers of a row.
+    #[inline(never)]
     fn take(&mut self, row: usize, state: usize, low: f32) {
         let (entry, high) = (Entry { state: state as u32, low }, low + self.columns.spreads[state]);
         let spread = self.rows.spreads[row];
@@ -145,5 +108,81 @@ impl Scan<'_> {
             limit = limit.max(self.shortlists.limit(asker, spread));
         }
         self.limits[row] = limit;
+    }
+}
+
+/// The places of the ones among zeros and ones.
+#[inline(always)]
+fn marked(marks: [u8; LANES]) -> impl Iterator<Item = usize> {
+    let mut marks = u128::from_le_bytes(marks);
+    std::iter::from_fn(move || {
+        let place = marks.trailing_zeros() as usize / 8;
+        marks &= marks.wrapping_sub(1);
+        (place < LANES).then_some(place)
+    })
+}
+
+/// The vectorised part of [`Scan::one_way`].
+struct OneWay<'s, 'a> {
+    scan: &'s mut Scan<'a>,
+    tile: Tile<'s>,
+}
+
+impl WithSimd for OneWay<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let OneWay { scan, tile } = self;
+        let (bases, _) = scan.columns.bases[tile.first_column..][..tile.columns].as_chunks::<LANES>();
+        for (row, line) in (tile.first_row..scan.places.len()).zip(tile.products.chunks_exact(tile.columns)) {
+            let (line, _) = line.as_chunks::<LANES>();
+            for (chunk, (products, bases)) in line.iter().zip(bases).enumerate() {
+                let limit = scan.limits[row];
+                let mut near = false;
+                for lane in 0..LANES {
+                    near |= bases[lane] - products[lane] <= limit;
+                }
+                if near {
+                    scan.take_columns(row, tile.first_column + chunk * LANES, products);
+                }
+            }
+        }
+    }
+}
+
+/// The vectorised part of [`Scan::both_ways`].
+struct BothWays<'s, 'a> {
+    scan: &'s mut Scan<'a>,
+    tile: Tile<'s>,
+}
+
+impl WithSimd for BothWays<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let BothWays { scan, tile } = self;
+        let (bases, _) = scan.columns.bases[tile.first_column..][..tile.columns].as_chunks::<LANES>();
+        for (row, line) in (tile.first_row..scan.places.len()).zip(tile.products.chunks_exact(tile.columns)) {
+            let base = scan.columns.bases[row];
+            let (line, _) = line.as_chunks::<LANES>();
+            for (chunk, (products, bases)) in line.iter().zip(bases).enumerate() {
+                let column = tile.first_column + chunk * LANES;
+                let Some(limits) = scan.limits[column..].first_chunk::<LANES>() else { break };
+                let limit = scan.limits[row];
+                let (mut near, mut near_back) = (false, false);
+                for lane in 0..LANES {
+                    near |= bases[lane] - products[lane] <= limit;
+                    near_back |= base - products[lane] <= limits[lane];
+                }
+                if near {
+                    scan.take_columns(row, column, products);
+                }
+                if near_back {
+                    scan.take_row(row, column, products);
+                }
+            }
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The search for what may be near: products of asked and fitted states, block by block, each gone through while it is in cache.
 
+use std::ops::Range;
+
 use pulp::Arch;
 
 use super::askers::{Askers, Place};
@@ -7,12 +9,12 @@ use super::centred::Centred;
 use super::scan::{Scan, Tile};
 use super::shortlists::Shortlists;
 use super::vote::Context;
-use crate::kernel::product::{Packed, Products, View};
+use crate::kernel::product::{Packed, Products};
 
-/// Columns whose products with all rows are made at once: a packed block of them stays in a second-level cache.
+/// Columns whose products with all rows are made one after the other: packed, they stay in a second-level cache.
 const BLOCK: usize = 192;
 /// Rows that are multiplied with a block at once, and the side of the squares into which the diagonal is cut: their products stay in a
-/// second-level cache, and what is computed twice along the diagonal stays small.
+/// second-level cache too, and what is computed twice along the diagonal stays small.
 const SLAB: usize = 48;
 
 /// Searches, with the buffers that this takes.
@@ -35,10 +37,9 @@ pub(super) struct Search {
 struct Blocks {
     arch: Arch,
     products: Products<f32>,
-    /// The columns of a block, ready to be multiplied.
+    /// Some columns, ready to be multiplied.
     packed: Packed<f32>,
-    /// The first of them, and how many.
-    packed_columns: (usize, usize),
+    packed_columns: Range<usize>,
     out: Vec<f32>,
 }
 
@@ -56,7 +57,7 @@ impl Search {
                 arch,
                 products: Products::new(arch, 1),
                 packed: Packed::default(),
-                packed_columns: (0, 0),
+                packed_columns: 0..0,
                 out: Vec::new(),
             },
         }
@@ -74,7 +75,7 @@ impl Search {
 
     /// Fills the empty shortlists of the askers at `places`.
     pub fn one_way(&mut self, context: Context<'_>, askers: &Askers, places: &[Place]) {
-        let Context { arch, states, hidden, distinct, fitted } = context;
+        let Context { arch, states, distinct, fitted, .. } = context;
         self.symmetric = false;
         self.columns.load(arch, states, distinct, 0..fitted.states, &self.centre);
         self.rows.load(arch, states, distinct, places.iter().map(|place| place.state as usize), &self.centre);
@@ -82,18 +83,16 @@ impl Search {
         let mut scan = Scan { fitted, columns, rows, askers: &askers.all, places, limits, shortlists };
         scan.begin();
         for first in (0..columns.width).step_by(BLOCK) {
-            let end = columns.width.min(first + BLOCK);
-            blocks.pack(columns, hidden, first, end);
+            blocks.pack(columns, first, BLOCK);
             for first_row in (0..rows.width).step_by(SLAB) {
-                let end_row = rows.width.min(first_row + SLAB);
-                scan.one_way(arch, blocks.multiply(rows, hidden, first_row, end_row));
+                scan.one_way(arch, blocks.multiply(rows, first_row));
             }
         }
     }
 
     /// Fills the empty shortlists of all askers, when every fitted state is asked about and no other is.
     pub fn both_ways(&mut self, context: Context<'_>, askers: &Askers) {
-        let Context { arch, states, hidden, distinct, fitted } = context;
+        let Context { arch, states, distinct, fitted, .. } = context;
         self.symmetric = true;
         self.columns.load(arch, states, distinct, 0..fitted.states, &self.centre);
         let Search { columns, limits, shortlists, blocks, .. } = self;
@@ -101,38 +100,37 @@ impl Search {
         let mut scan = Scan { fitted, columns, rows, askers: &askers.all, places, limits, shortlists };
         scan.begin();
         for first in (0..columns.width).step_by(BLOCK) {
-            let end = columns.width.min(first + BLOCK);
-            blocks.pack(columns, hidden, first, end);
-            for first_row in (0..first).step_by(SLAB) {
-                scan.both_ways(arch, blocks.multiply(rows, hidden, first_row, first_row + SLAB));
+            if first > 0 {
+                blocks.pack(columns, first, BLOCK);
             }
-            for first_column in (first..end).step_by(SLAB) {
-                let end_column = end.min(first_column + SLAB);
-                blocks.pack(columns, hidden, first_column, end_column);
+            for first_row in (0..first).step_by(SLAB) {
+                scan.both_ways(arch, blocks.multiply(rows, first_row));
+            }
+            for first_column in (first..columns.width.min(first + BLOCK)).step_by(SLAB) {
+                blocks.pack(columns, first_column, SLAB);
                 for first_row in (first..first_column).step_by(SLAB) {
-                    scan.both_ways(arch, blocks.multiply(rows, hidden, first_row, first_row + SLAB));
+                    scan.both_ways(arch, blocks.multiply(rows, first_row));
                 }
-                scan.one_way(arch, blocks.multiply(rows, hidden, first_column, end_column));
+                scan.one_way(arch, blocks.multiply(rows, first_column));
             }
         }
     }
 }
 
 impl Blocks {
-    /// Makes columns `first..end` the right side.
-    fn pack(&mut self, columns: &Centred, hidden: usize, first: usize, end: usize) {
-        let all = View::new(&columns.values, hidden, columns.width);
-        self.packed.pack(self.arch, all.columns_from(first, end - first));
-        self.packed_columns = (first, end - first);
+    /// Makes `count` columns from `first` on the right side, fewer where there are fewer.
+    fn pack(&mut self, columns: &Centred, first: usize, count: usize) {
+        self.packed_columns = first..columns.width.min(first + count);
+        self.packed.pack(self.arch, columns.columns(self.packed_columns.clone()));
     }
 
-    /// The products of rows `first_row..end_row` with the packed columns.
-    fn multiply(&mut self, rows: &Centred, hidden: usize, first_row: usize, end_row: usize) -> Tile<'_> {
-        let (first_column, columns) = self.packed_columns;
-        let size = (end_row - first_row) * columns;
+    /// The products of a slab of rows from `first_row` on with the packed columns.
+    fn multiply(&mut self, rows: &Centred, first_row: usize) -> Tile<'_> {
+        let slab = first_row..rows.width.min(first_row + SLAB);
+        let columns = self.packed_columns.len();
+        let size = slab.len() * columns;
         self.out.resize(size.max(self.out.len()), 0.0);
-        let left = View::new(&rows.values, hidden, rows.width).columns_from(first_row, end_row - first_row);
-        self.products.multiply(&mut self.out[..size], left.transposed(), &self.packed);
-        Tile { products: &self.out[..size], first_row, first_column, columns }
+        self.products.multiply(&mut self.out[..size], rows.columns(slab).transposed(), &self.packed);
+        Tile { products: &self.out[..size], first_row, first_column: self.packed_columns.start, columns }
     }
 }

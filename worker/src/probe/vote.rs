@@ -1,6 +1,6 @@
 //! The vote of an asker's k nearest points, with no more measured than the vote depends on.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::askers::Asker;
 use super::distinct::Distinct;
@@ -133,7 +133,7 @@ impl Vote {
         }
         let beaten = |certain: u32, own: u32, class: u32| {
             let most = certain + own.min(open_seats);
-            winner.0 > most || winner.0 == most && winner.1 < class
+            winner.0 > most || (winner.0 == most && winner.1 < class)
         };
         votes().all(|((certain, own), class)| class == winner.1 || beaten(*certain, *own, class)).then_some(winner.1)
     }
@@ -142,10 +142,7 @@ impl Vote {
     fn measure(&mut self, context: Context<'_>, asker: Asker, state: usize) {
         let row = |state: usize| &context.states[context.distinct.row(state) * context.hidden..][..context.hidden];
         let (a, b) = (row(asker.state as usize), row(state));
-        let distance = context.arch.dispatch(
-            #[inline(always)]
-            || squared_distance(a, b),
-        );
+        let distance = context.arch.dispatch(SquaredDistance(a, b));
         // What is not a number is as far as can be.
         let distance = if distance.is_nan() { f64::INFINITY } else { distance };
         let points = context.fitted.admitted(state, asker.excluded);
@@ -175,17 +172,23 @@ impl Vote {
     }
 }
 
-/// The squared Euclidean distance, in f64.
-#[inline(always)]
-fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut sums = [0.0_f64; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            let difference = f64::from(a[lane]) - f64::from(b[lane]);
-            sums[lane] += difference * difference;
+/// The squared Euclidean distance of two states, in f64.
+struct SquaredDistance<'a>(&'a [f32], &'a [f32]);
+
+impl WithSimd for SquaredDistance<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        let ((a, a_rest), (b, b_rest)) = (self.0.as_chunks::<LANES>(), self.1.as_chunks::<LANES>());
+        let mut sums = [0.0_f64; LANES];
+        for (a, b) in a.iter().zip(b) {
+            for lane in 0..LANES {
+                let difference = f64::from(a[lane]) - f64::from(b[lane]);
+                sums[lane] += difference * difference;
+            }
         }
+        let rest = a_rest.iter().zip(b_rest).map(|(a, b)| f64::from(*a) - f64::from(*b));
+        sums.iter().sum::<f64>() + rest.map(|difference| difference * difference).sum::<f64>()
     }
-    let rest = a_rest.iter().zip(b_rest).map(|(a, b)| f64::from(*a) - f64::from(*b));
-    sums.iter().sum::<f64>() + rest.map(|difference| difference * difference).sum::<f64>()
 }

@@ -1,4 +1,4 @@
-//! What trains: the processor or a GPU. Curves are bit-identical on the same backend, so its name is recorded with every part.
+//! What trains: the processor or a graphics card. Curves are bit-identical on the same backend, so its name is recorded with every part.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,6 +11,8 @@ pub enum Device {
         /// At least 1; how many has no influence on the numbers.
         threads: usize,
     },
+    /// The processor by burn's tensors, in packs as on a GPU: slower, for comparison and for tests of what GPUs do.
+    Flex,
     /// A graphics card through Vulkan.
     Vulkan {
         /// Which of the machine's discrete cards; the one that the driver puts first if `None`.
@@ -27,8 +29,8 @@ impl Device {
     /// The processor, one thread for each run.
     pub const CORE: Device = Device::Cpu { threads: 1 };
 
-    /// Whether runs are trained in packs.
-    pub fn is_gpu(self) -> bool {
+    /// Whether runs are trained in packs, in lockstep.
+    pub fn takes_packs(self) -> bool {
         !matches!(self, Device::Cpu { .. })
     }
 
@@ -36,7 +38,7 @@ impl Device {
     pub fn threads(self) -> usize {
         match self {
             Device::Cpu { threads } => threads,
-            Device::Vulkan { .. } | Device::Cuda { .. } => 1,
+            Device::Flex | Device::Vulkan { .. } | Device::Cuda { .. } => 1,
         }
     }
 
@@ -44,6 +46,7 @@ impl Device {
     pub fn name(self) -> String {
         match self {
             Device::Cpu { .. } => format!("cpu/{}", instruction_set()),
+            Device::Flex => format!("flex/{}", instruction_set()),
             Device::Vulkan { .. } => format!("vulkan/{}", self.part()),
             Device::Cuda { .. } => format!("cuda/{}", self.part()),
         }
@@ -55,7 +58,7 @@ impl Device {
     /// For a GPU backend that the program was built without, which [`Device::from_str`] refuses.
     pub fn burn(self) -> burn::tensor::Device {
         match self {
-            Device::Cpu { .. } => burn::tensor::Device::flex(),
+            Device::Cpu { .. } | Device::Flex => burn::tensor::Device::flex(),
             #[cfg(feature = "vulkan")]
             Device::Vulkan { index } => burn::tensor::Device::vulkan(match index {
                 Some(index) => burn::tensor::DeviceKind::DiscreteGpu(index),
@@ -83,6 +86,7 @@ impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Device::Cpu { .. } => f.write_str("cpu"),
+            Device::Flex => f.write_str("flex"),
             Device::Vulkan { index: None } => f.write_str("vulkan"),
             Device::Vulkan { index: Some(index) } => write!(f, "vulkan:{index}"),
             Device::Cuda { index } => write!(f, "cuda:{index}"),
@@ -98,7 +102,7 @@ pub struct BadDevice {
     problem: String,
 }
 
-/// `cpu`, `vulkan`, `vulkan:1`, `cuda`, `cuda:1`.
+/// `cpu`, `flex`, `vulkan`, `vulkan:1`, `cuda`, `cuda:1`.
 impl FromStr for Device {
     type Err = BadDevice;
 
@@ -116,9 +120,10 @@ impl FromStr for Device {
         };
         match (kind, index) {
             ("cpu", None) => Ok(Device::CORE),
+            ("flex", None) => Ok(Device::Flex),
             ("vulkan", index) => built(cfg!(feature = "vulkan"), Device::Vulkan { index }),
             ("cuda", index) => built(cfg!(feature = "cuda"), Device::Cuda { index: index.unwrap_or(0) }),
-            _ => Err(bad("is no device; there are `cpu`, `vulkan` and `cuda`, the last two with the card's number after a colon")),
+            _ => Err(bad("is no device; there are `cpu`, `flex`, `vulkan` and `cuda`, the last two with the card's number after a colon")),
         }
     }
 }
@@ -155,7 +160,7 @@ mod tests {
     fn a_device_is_named_as_it_is_typed_and_what_is_none_is_refused() {
         assert_eq!("cpu".parse::<Device>().unwrap(), Device::CORE);
         assert_eq!(Device::CORE.to_string(), "cpu");
-        for (text, words) in [("gpu", "`cpu`, `vulkan` and `cuda`"), ("cuda:x", "number"), ("cpu:1", "is no device")] {
+        for (text, words) in [("gpu", "`vulkan` and `cuda`"), ("cuda:x", "number"), ("cpu:1", "is no device")] {
             let error = text.parse::<Device>().unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
         }

@@ -35,17 +35,25 @@ pub struct DeviceKnn<'a> {
     index: Tensor<3>,
 }
 
+/// Where the rows' states lie.
+#[derive(Debug, Clone, Copy)]
+pub struct Places<'a> {
+    /// Length of the states' second axis.
+    pub width: usize,
+    /// For each run, the place of each of its rows.
+    pub of_rows: &'a [Vec<usize>],
+}
+
 impl<'a> DeviceKnn<'a> {
     /// A probe of these points; `places` says for each run and row where its state lies along the second axis of the states.
-    pub fn new(k: usize, classes: usize, probed: &'a [Probed<'a>], places: &[Vec<usize>], device: &Device) -> DeviceKnn<'a> {
+    pub fn new(k: usize, classes: usize, probed: &'a [Probed<'a>], places: &Places<'_>, device: &Device) -> DeviceKnn<'a> {
         let pack = probed.len();
         let longest = |points: fn(&Probed<'a>) -> usize| probed.iter().map(points).max().unwrap_or(0).max(1);
         let (fitted, queries) = (longest(|probed| probed.fit.rows.len()), longest(|probed| probed.queries.rows.len()));
-        let width = places.first().map_or(0, Vec::len);
         let of = |points: fn(&Probed<'a>) -> Points<'a>, length: usize| -> Tensor<1, Int> {
-            let mut chosen = Vec::with_capacity(pack * length);
-            for (run, (probed, places)) in probed.iter().zip(places).enumerate() {
-                let rows = points(probed).rows.iter().map(|row| (run * width + places[*row]) as i64);
+            let (width, mut chosen) = (places.width, Vec::with_capacity(pack * length));
+            for (run, (probed, of_rows)) in probed.iter().zip(places.of_rows).enumerate() {
+                let rows = points(probed).rows.iter().map(|row| (run * width + of_rows[*row]) as i64);
                 chosen.extend(rows);
                 chosen.resize((run + 1) * length, (run * width) as i64);
             }

@@ -138,7 +138,7 @@ impl<'a> Training<'a> {
         let runs: Vec<_> = members.iter().map(|member| &member.data).zip(roots).collect();
         let setup = Setup::new(pack.settings, &runs, pack.device.threads());
         let learner: Box<dyn Learner> = match setup.model.layers(&setup.shape) {
-            Some(layers) if !pack.device.is_gpu() => {
+            Some(layers) if !pack.device.takes_packs() => {
                 assert_eq!(members.len(), 1, "a processor trains one run at a time");
                 Box::new(CoreLearner::new(&setup, pack.selection.clone(), layers, pack.device.threads()))
             }
@@ -219,6 +219,9 @@ impl<'a> Training<'a> {
         self.learner.clear_states(rows);
         self.train_samples()?;
         self.score(Part::Validation)?;
+        if !self.is_any_left() {
+            return Ok(());
+        }
         self.collect_states()?;
         self.probe()?;
         // Last, because with batch statistics this moves the running ones.

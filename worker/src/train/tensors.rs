@@ -11,7 +11,7 @@ use burn::tensor::{Bool, Device as BurnDevice, Int, Tensor, TensorData};
 use curvefleet_proto::study::{Optimizer, ProbeKind, Statistics};
 
 use super::device::Device;
-use super::device_knn::DeviceKnn;
+use super::device_knn::{DeviceKnn, Places};
 use super::learner::{Batch, DeviceError, Learner, NetworkState, Probed};
 use super::setup::Setup;
 use crate::data::prepare::Selection;
@@ -26,7 +26,8 @@ pub struct TensorLearner {
     setup: Setup,
     /// Evaluates and probes; has no graph.
     device: BurnDevice,
-    is_gpu: bool,
+    /// Whether the device probes too; a processor does so better without burn.
+    probes: bool,
     /// All samples, `[sample, time, feature]`.
     x: Tensor<3>,
     /// Tracked for gradients, each `[pack, rows, columns]`.
@@ -72,7 +73,7 @@ struct Filled {
 impl TensorLearner {
     /// The runs of the set-up on a device.
     pub fn new(setup: Setup, selection: &Arc<Selection>, device: Device) -> TensorLearner {
-        let (is_gpu, device) = (device.is_gpu(), device.burn());
+        let (probes, device) = (device.takes_packs(), device.burn());
         let (pack, time) = (setup.runs.len(), setup.shape.time);
         let sizes = [selection.samples.len(), time, setup.shape.features];
         let initial: Vec<&[f32]> = setup.runs.iter().map(|run| &run.initial_values[..]).collect();
@@ -91,7 +92,7 @@ impl TensorLearner {
             kept: Kept::default(),
             probers: Vec::new(),
             device,
-            is_gpu,
+            probes,
             setup,
         }
     }
@@ -286,8 +287,10 @@ impl Learner for TensorLearner {
     }
 
     fn probe(&mut self, probed: &[Probed<'_>], curves: &mut [Vec<f64>]) -> Result<(), DeviceError> {
-        if self.is_gpu && self.setup.probe.kind == ProbeKind::Knn {
-            let knn = DeviceKnn::new(self.setup.probe.k as usize, self.setup.shape.classes, probed, &self.kept.places, &self.device);
+        if self.probes && self.setup.probe.kind == ProbeKind::Knn {
+            let places = Places { width: self.kept.width, of_rows: &self.kept.places };
+            let (k, classes) = (self.setup.probe.k as usize, self.setup.shape.classes);
+            let knn = DeviceKnn::new(k, classes, probed, &places, &self.device);
             let states = (0..self.setup.shape.time).map(|t| self.kept_at(t));
             return knn.curves(states, curves);
         }
