@@ -26,9 +26,10 @@ pub struct Forward<'a, R> {
     pub projection: &'a [R],
     /// What the projection is multiplied with (γ at this step).
     pub scale: R,
-    /// What is added on the input's side: b_ih, and β times the sums of W_ih's rows. `[gate]`.
+    /// What is added on the input's side: b_ih, and β times the sums of W_ih's rows; b_hh too, unless the cell is [`Cell::SPLIT`].
+    /// `[gate]`.
     pub offset: &'a [R],
-    /// b_hh, `[gate]`.
+    /// b_hh, which split cells keep apart, `[gate]`.
     pub state_bias: &'a [R],
     /// The state before, `[hidden]`.
     pub state_before: &'a [R],

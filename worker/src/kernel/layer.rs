@@ -158,8 +158,10 @@ impl<R: Real> Layer<R> {
             }
             let scale = norm.map_or(R::ONE, |norm| norm.gamma[t]);
             let shift = norm.map_or(R::ZERO, |norm| norm.beta[t]);
-            for (offset, (bias, sum)) in offset.iter_mut().zip(weights.input_bias.iter().zip(&*weight_sums)) {
-                *offset = *bias + shift * *sum;
+            let biases = weights.input_bias.iter().zip(weights.state_bias);
+            for ((offset, sum), (input_bias, state_bias)) in offset.iter_mut().zip(&*weight_sums).zip(biases) {
+                let bias = if C::SPLIT { *input_bias } else { *input_bias + *state_bias };
+                *offset = bias + shift * *sum;
             }
             let projection = &projection[t * gate_step..][..gate_step];
             let step = Forward {

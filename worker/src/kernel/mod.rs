@@ -9,6 +9,7 @@
 //! - [`real`]: `f32` and `f64`, and the activation functions
 //! - [`product`]: matrix products
 //! - [`time_norm`]: batch normalisation with time as the channel
+//! - [`block`]: sixteen numbers at a time
 //! - [`cell`]: one time step of a recurrent cell
 //! - [`layer`]: one recurrent layer, forward and backward, for any cell
 //! - [`recurrent`]: a stack of layers
@@ -16,6 +17,7 @@
 //! - [`update`]: Adam and plain gradient descent
 //! - [`network`]: all of it put together
 
+pub mod block;
 pub mod cell;
 pub mod layer;
 pub mod network;

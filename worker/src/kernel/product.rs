@@ -257,7 +257,12 @@ fn pack_tiles<R: Real, const ROWS: usize>(tiles: &mut Vec<R>, left: View<'_, R>)
     }
     for (tile, values) in tiles[..size].chunks_exact_mut((ROWS * inner).max(1)).enumerate() {
         let rows = ROWS.min(left.rows - tile * ROWS);
-        if left.row_stride == 1 {
+        if left.row_stride == 1 && rows == ROWS {
+            // Copies of a length that the compiler knows are a move, others a call.
+            for (k, line) in as_arrays_mut::<ROWS, _>(values).0.iter_mut().enumerate() {
+                line.copy_from_slice(&left.values[tile * ROWS + k * left.column_stride..][..ROWS]);
+            }
+        } else if left.row_stride == 1 {
             for (k, line) in values.chunks_exact_mut(ROWS).enumerate() {
                 let start = tile * ROWS + k * left.column_stride;
                 line[..rows].copy_from_slice(&left.values[start..start + rows]);

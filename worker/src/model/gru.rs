@@ -9,6 +9,7 @@ use burn::tensor::activation::{sigmoid, tanh};
 
 use super::recurrent::{RecurrentModel, Step, split_gates};
 use crate::kernel::Real;
+use crate::kernel::block::{LANES, load, store};
 use crate::kernel::cell::{Backward, Cell, Forward};
 
 /// The gated recurrent unit.
@@ -24,42 +25,61 @@ impl Cell for Gru {
     #[inline(always)]
     fn forward<R: Real>(step: Forward<'_, R>) {
         let hidden = step.state.len();
-        for j in 0..2 * hidden {
-            let input = step.projection[j].mul_add(step.scale, step.offset[j]);
-            step.gates[j] = (input + (step.gates[j] + step.state_bias[j])).sigmoid();
-        }
-        let (gates, candidate) = step.gates.split_at_mut(2 * hidden);
-        let (reset, update) = (&gates[..hidden], &gates[hidden..2 * hidden]);
-        let (candidate, memory) = (&mut candidate[..hidden], &mut step.memory[..hidden]);
-        let (projection, offset) = (&step.projection[2 * hidden..3 * hidden], &step.offset[2 * hidden..3 * hidden]);
-        let (bias, before) = (&step.state_bias[2 * hidden..3 * hidden], &step.state_before[..hidden]);
-        for j in 0..hidden {
-            memory[j] = candidate[j] + bias[j];
-            let input = projection[j].mul_add(step.scale, offset[j]);
-            candidate[j] = reset[j].mul_add(memory[j], input).tanh();
-            step.state[j] = update[j].mul_add(before[j] - candidate[j], candidate[j]);
+        let (reset, rest) = step.gates.split_at_mut(hidden);
+        let (update, candidate) = rest.split_at_mut(hidden);
+        let [input_r, input_z, input_n] = thirds(step.projection, hidden);
+        let [offset_r, offset_z, offset_n] = thirds(step.offset, hidden);
+        let [bias_r, bias_z, bias_n] = thirds(step.state_bias, hidden);
+        for at in (0..hidden).step_by(LANES) {
+            let (mut r, mut z, mut kept) = (load(reset, at), load(update, at), load(candidate, at));
+            let inputs = [load(input_r, at), load(input_z, at), load(input_n, at)];
+            let offsets = [load(offset_r, at), load(offset_z, at), load(offset_n, at)];
+            let biases = [load(bias_r, at), load(bias_z, at), load(bias_n, at)];
+            let (before, mut n, mut state) = (load(step.state_before, at), [R::ZERO; LANES], [R::ZERO; LANES]);
+            for lane in 0..LANES {
+                let input_r = inputs[0][lane].mul_add(step.scale, offsets[0][lane]);
+                let input_z = inputs[1][lane].mul_add(step.scale, offsets[1][lane]);
+                let input_n = inputs[2][lane].mul_add(step.scale, offsets[2][lane]);
+                r[lane] = (input_r + (r[lane] + biases[0][lane])).sigmoid();
+                z[lane] = (input_z + (z[lane] + biases[1][lane])).sigmoid();
+                kept[lane] += biases[2][lane];
+                n[lane] = r[lane].mul_add(kept[lane], input_n).tanh();
+                state[lane] = z[lane].mul_add(before[lane] - n[lane], n[lane]);
+            }
+            store(reset, at, r);
+            store(update, at, z);
+            store(candidate, at, n);
+            store(step.memory, at, kept);
+            store(step.state, at, state);
         }
     }
 
     #[inline(always)]
     fn backward<R: Real>(step: Backward<'_, R>) {
         let hidden = step.state_gradient.len();
-        let (gates, candidate) = step.gates.split_at_mut(2 * hidden);
-        let (reset, update) = gates.split_at_mut(hidden);
-        let candidate = &mut candidate[..hidden];
-        let (state_gates, state_candidate) = step.state_gates.split_at_mut(2 * hidden);
-        let (state_reset, state_update) = state_gates.split_at_mut(hidden);
-        let state_candidate = &mut state_candidate[..hidden];
-        let (memory, before, direct) = (&step.memory[..hidden], &step.state_before[..hidden], &mut step.direct[..hidden]);
-        for j in 0..hidden {
-            let (gradient, r, z, n) = (step.state_gradient[j], reset[j], update[j], candidate[j]);
-            direct[j] = gradient * z;
-            candidate[j] = gradient * (R::ONE - z) * (R::ONE - n * n);
-            update[j] = gradient * (before[j] - n) * z * (R::ONE - z);
-            reset[j] = candidate[j] * memory[j] * r * (R::ONE - r);
-            state_candidate[j] = candidate[j] * r;
-            state_update[j] = update[j];
-            state_reset[j] = reset[j];
+        let (reset, rest) = step.gates.split_at_mut(hidden);
+        let (update, candidate) = rest.split_at_mut(hidden);
+        let (state_reset, rest) = step.state_gates.split_at_mut(hidden);
+        let (state_update, state_candidate) = rest.split_at_mut(hidden);
+        for at in (0..hidden).step_by(LANES) {
+            let (mut r, mut z, mut n) = (load(reset, at), load(update, at), load(candidate, at));
+            let (gradient, before, kept) = (load(step.state_gradient, at), load(step.state_before, at), load(step.memory, at));
+            let (mut direct, mut state_n) = ([R::ZERO; LANES], [R::ZERO; LANES]);
+            for lane in 0..LANES {
+                let (gate_r, gate_z, gate_n) = (r[lane], z[lane], n[lane]);
+                direct[lane] = gradient[lane] * gate_z;
+                n[lane] = gradient[lane] * (R::ONE - gate_z) * (R::ONE - gate_n * gate_n);
+                z[lane] = gradient[lane] * (before[lane] - gate_n) * gate_z * (R::ONE - gate_z);
+                r[lane] = n[lane] * kept[lane] * gate_r * (R::ONE - gate_r);
+                state_n[lane] = n[lane] * gate_r;
+            }
+            store(reset, at, r);
+            store(update, at, z);
+            store(candidate, at, n);
+            store(state_reset, at, r);
+            store(state_update, at, z);
+            store(state_candidate, at, state_n);
+            store(step.direct, at, direct);
         }
     }
 }
@@ -78,4 +98,11 @@ impl RecurrentModel for Gru {
         };
         Step { state, memory: None }
     }
+}
+
+#[inline(always)]
+fn thirds<R>(gates: &[R], hidden: usize) -> [&[R]; 3] {
+    let (reset, rest) = gates.split_at(hidden);
+    let (update, candidate) = rest.split_at(hidden);
+    [reset, update, candidate]
 }

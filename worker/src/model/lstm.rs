@@ -9,6 +9,7 @@ use burn::tensor::activation::{sigmoid, tanh};
 
 use super::recurrent::{RecurrentModel, Step, split_gates};
 use crate::kernel::Real;
+use crate::kernel::block::{Block, LANES, load, store};
 use crate::kernel::cell::{Backward, Cell, Forward};
 
 /// The paper's model.
@@ -24,47 +25,63 @@ impl Cell for Lstm {
     #[inline(always)]
     fn forward<R: Real>(step: Forward<'_, R>) {
         let hidden = step.state.len();
-        let sum = |j: usize, recurrent: R| {
-            step.projection[j].mul_add(step.scale, recurrent + (step.offset[j] + step.state_bias[j]))
-        };
-        for j in 0..2 * hidden {
-            step.gates[j] = sum(j, step.gates[j]).sigmoid();
-        }
-        for j in 2 * hidden..3 * hidden {
-            step.gates[j] = sum(j, step.gates[j]).tanh();
-        }
-        for j in 3 * hidden..4 * hidden {
-            step.gates[j] = sum(j, step.gates[j]).sigmoid();
-        }
-        let [i, f, g, o] = quarters(step.gates, hidden);
+        let (i, rest) = step.gates.split_at_mut(hidden);
+        let (f, rest) = rest.split_at_mut(hidden);
+        let (g, o) = rest.split_at_mut(hidden);
+        let [input_i, input_f, input_g, input_o] = quarters(step.projection, hidden);
+        let [offset_i, offset_f, offset_g, offset_o] = quarters(step.offset, hidden);
         let before = &step.memory_before[..hidden];
         let (cell, cell_tanh) = step.memory.split_at_mut(hidden);
-        let cell_tanh = &mut cell_tanh[..hidden];
-        for j in 0..hidden {
-            cell[j] = f[j].mul_add(before[j], i[j] * g[j]);
-            cell_tanh[j] = cell[j].tanh();
-            step.state[j] = o[j] * cell_tanh[j];
+        for at in (0..hidden).step_by(LANES) {
+            let mut gate_i = sum(load(i, at), load(input_i, at), step.scale, load(offset_i, at));
+            let mut gate_f = sum(load(f, at), load(input_f, at), step.scale, load(offset_f, at));
+            let mut gate_g = sum(load(g, at), load(input_g, at), step.scale, load(offset_g, at));
+            let mut gate_o = sum(load(o, at), load(input_o, at), step.scale, load(offset_o, at));
+            let (mut new, mut squashed, mut state) = (load(before, at), [R::ZERO; LANES], [R::ZERO; LANES]);
+            for lane in 0..LANES {
+                gate_i[lane] = gate_i[lane].sigmoid();
+                gate_f[lane] = gate_f[lane].sigmoid();
+                gate_g[lane] = gate_g[lane].tanh();
+                gate_o[lane] = gate_o[lane].sigmoid();
+                new[lane] = gate_f[lane].mul_add(new[lane], gate_i[lane] * gate_g[lane]);
+                squashed[lane] = new[lane].tanh();
+                state[lane] = gate_o[lane] * squashed[lane];
+            }
+            for (to, block) in [(&mut *i, gate_i), (&mut *f, gate_f), (&mut *g, gate_g), (&mut *o, gate_o)] {
+                store(to, at, block);
+            }
+            store(cell, at, new);
+            store(cell_tanh, at, squashed);
+            store(step.state, at, state);
         }
     }
 
     #[inline(always)]
     fn backward<R: Real>(step: Backward<'_, R>) {
         let hidden = step.state_gradient.len();
-        let (gates, rest) = step.gates.split_at_mut(2 * hidden);
-        let (i, f) = gates.split_at_mut(hidden);
+        let (i, rest) = step.gates.split_at_mut(hidden);
+        let (f, rest) = rest.split_at_mut(hidden);
         let (g, o) = rest.split_at_mut(hidden);
-        let (f, o) = (&mut f[..hidden], &mut o[..hidden]);
         let (before, cell_tanh) = (&step.memory_before[..hidden], &step.memory[hidden..2 * hidden]);
-        let memory_gradient = &mut step.memory_gradient[..hidden];
-        for j in 0..hidden {
-            let (gradient, squashed) = (step.state_gradient[j], cell_tanh[j]);
-            let cell = memory_gradient[j] + gradient * o[j] * (R::ONE - squashed * squashed);
-            memory_gradient[j] = cell * f[j];
-            o[j] = gradient * squashed * o[j] * (R::ONE - o[j]);
-            f[j] = cell * before[j] * f[j] * (R::ONE - f[j]);
-            let (input, candidate) = (i[j], g[j]);
-            i[j] = cell * candidate * input * (R::ONE - input);
-            g[j] = cell * input * (R::ONE - candidate * candidate);
+        for at in (0..hidden).step_by(LANES) {
+            let (mut gate_i, mut gate_f) = (load(i, at), load(f, at));
+            let (mut gate_g, mut gate_o) = (load(g, at), load(o, at));
+            let (gradient, squashed, before) = (load(step.state_gradient, at), load(cell_tanh, at), load(before, at));
+            let mut memory = load(step.memory_gradient, at);
+            for lane in 0..LANES {
+                let (input, forget, candidate, output) = (gate_i[lane], gate_f[lane], gate_g[lane], gate_o[lane]);
+                let slope = R::ONE - squashed[lane] * squashed[lane];
+                let cell = memory[lane] + gradient[lane] * output * slope;
+                memory[lane] = cell * forget;
+                gate_i[lane] = cell * candidate * input * (R::ONE - input);
+                gate_f[lane] = cell * before[lane] * forget * (R::ONE - forget);
+                gate_g[lane] = cell * input * (R::ONE - candidate * candidate);
+                gate_o[lane] = gradient[lane] * squashed[lane] * output * (R::ONE - output);
+            }
+            for (to, block) in [(&mut *i, gate_i), (&mut *f, gate_f), (&mut *g, gate_g), (&mut *o, gate_o)] {
+                store(to, at, block);
+            }
+            store(step.memory_gradient, at, memory);
         }
     }
 }
@@ -82,6 +99,20 @@ impl RecurrentModel for Lstm {
     }
 }
 
+/// What a gate sums up.
+#[inline(always)]
+fn sum<R: Real>(recurrent: Block<R>, input: Block<R>, scale: R, offset: Block<R>) -> Block<R> {
+    let mut sum = [R::ZERO; LANES];
+    for lane in 0..LANES {
+        sum[lane] = input[lane].mul_add(scale, recurrent[lane] + offset[lane]);
+    }
+    sum
+}
+
+#[inline(always)]
 fn quarters<R>(gates: &[R], hidden: usize) -> [&[R]; 4] {
-    [0, 1, 2, 3].map(|gate| &gates[gate * hidden..(gate + 1) * hidden])
+    let (i, rest) = gates.split_at(hidden);
+    let (f, rest) = rest.split_at(hidden);
+    let (g, o) = rest.split_at(hidden);
+    [i, f, g, o]
 }

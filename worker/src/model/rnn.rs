@@ -5,6 +5,7 @@ use burn::tensor::activation::tanh;
 
 use super::recurrent::{RecurrentModel, Step};
 use crate::kernel::Real;
+use crate::kernel::block::{LANES, load, store};
 use crate::kernel::cell::{Backward, Cell, Forward};
 
 /// Elman's network.
@@ -18,19 +19,24 @@ impl Cell for Rnn {
 
     #[inline(always)]
     fn forward<R: Real>(step: Forward<'_, R>) {
-        let hidden = step.state.len();
-        let (gates, projection) = (&mut step.gates[..hidden], &step.projection[..hidden]);
-        let (offset, bias) = (&step.offset[..hidden], &step.state_bias[..hidden]);
-        for j in 0..hidden {
-            gates[j] = projection[j].mul_add(step.scale, gates[j] + (offset[j] + bias[j])).tanh();
-            step.state[j] = gates[j];
+        for at in (0..step.state.len()).step_by(LANES) {
+            let (mut state, input, offset) = (load(step.gates, at), load(step.projection, at), load(step.offset, at));
+            for lane in 0..LANES {
+                state[lane] = input[lane].mul_add(step.scale, state[lane] + offset[lane]).tanh();
+            }
+            store(step.gates, at, state);
+            store(step.state, at, state);
         }
     }
 
     #[inline(always)]
     fn backward<R: Real>(step: Backward<'_, R>) {
-        for (gate, gradient) in step.gates.iter_mut().zip(step.state_gradient) {
-            *gate = *gradient * (R::ONE - *gate * *gate);
+        for at in (0..step.state_gradient.len()).step_by(LANES) {
+            let (mut gate, gradient) = (load(step.gates, at), load(step.state_gradient, at));
+            for lane in 0..LANES {
+                gate[lane] = gradient[lane] * (R::ONE - gate[lane] * gate[lane]);
+            }
+            store(step.gates, at, gate);
         }
     }
 }

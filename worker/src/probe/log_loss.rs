@@ -2,11 +2,10 @@
 
 use pulp::{Simd, WithSimd};
 
-
+/// Numbers that are summed side by side, a divisor of the stride; fixed, so that the loss has the same bits on every machine.
+const LANES: usize = 8;
 /// Points whose outputs are computed side by side.
 const POINTS: usize = 4;
-/// Numbers that are summed side by side, a divisor of the stride.
-const LANES: usize = 8;
 
 /// The buffers that the loss takes.
 #[derive(Debug, Default)]
@@ -116,46 +115,45 @@ impl Buffers {
 
     #[inline(always)]
     fn compute(&mut self, model: Model<'_>) {
-        let mut outputs = std::mem::take(&mut self.outputs);
-        outputs.clear();
-        let points = self.points(model.stride);
+        self.outputs.clear();
+        let [of_a, of_b, of_c, of_d] = points(&self.states, model.stride);
         for parameters in model.parameters.chunks_exact(model.stride) {
             let (parameters, _) = parameters.as_chunks::<LANES>();
-            let mut sums = [[0.0; LANES]; POINTS];
-            for ((((parameters, a), b), c), d) in parameters.iter().zip(points[0]).zip(points[1]).zip(points[2]).zip(points[3]) {
-                for (sums, state) in sums.iter_mut().zip([a, b, c, d]) {
-                    for lane in 0..LANES {
-                        sums[lane] += state[lane] * parameters[lane];
-                    }
+            let (mut a, mut b, mut c, mut d) = ([0.0; LANES], [0.0; LANES], [0.0; LANES], [0.0; LANES]);
+            for ((((parameters, of_a), of_b), of_c), of_d) in parameters.iter().zip(of_a).zip(of_b).zip(of_c).zip(of_d)
+            {
+                for lane in 0..LANES {
+                    a[lane] = parameters[lane].mul_add(of_a[lane], a[lane]);
+                    b[lane] = parameters[lane].mul_add(of_b[lane], b[lane]);
+                    c[lane] = parameters[lane].mul_add(of_c[lane], c[lane]);
+                    d[lane] = parameters[lane].mul_add(of_d[lane], d[lane]);
                 }
             }
-            outputs.push(sums.map(|sums| sums.iter().sum()));
+            self.outputs.push([a, b, c, d].map(|sums| sums.iter().sum()));
         }
-        self.outputs = outputs;
     }
 
     #[inline(always)]
     fn add_gradient(&self, stride: usize, gradient: &mut [f64]) {
-        let points = self.points(stride);
+        let [of_a, of_b, of_c, of_d] = points(&self.states, stride);
         for (gradient, residuals) in gradient.chunks_exact_mut(stride).zip(&self.outputs) {
             let (gradient, _) = gradient.as_chunks_mut::<LANES>();
-            for ((((gradient, a), b), c), d) in gradient.iter_mut().zip(points[0]).zip(points[1]).zip(points[2]).zip(points[3]) {
-                let mut sums = *gradient;
-                for (residual, state) in residuals.iter().zip([a, b, c, d]) {
-                    for lane in 0..LANES {
-                        sums[lane] += residual * state[lane];
-                    }
+            let [a, b, c, d] = *residuals;
+            for ((((gradient, of_a), of_b), of_c), of_d) in gradient.iter_mut().zip(of_a).zip(of_b).zip(of_c).zip(of_d)
+            {
+                for lane in 0..LANES {
+                    let sum = b.mul_add(of_b[lane], a.mul_add(of_a[lane], gradient[lane]));
+                    gradient[lane] = d.mul_add(of_d[lane], c.mul_add(of_c[lane], sum));
                 }
-                *gradient = sums;
             }
         }
     }
+}
 
-    /// The states of the points, lane by lane.
-    #[inline(always)]
-    fn points(&self, stride: usize) -> [&[[f64; LANES]]; POINTS] {
-        std::array::from_fn(|point| self.states[point * stride..][..stride].as_chunks::<LANES>().0)
-    }
+/// The states of each point, lane by lane.
+#[inline(always)]
+fn points(states: &[f64], stride: usize) -> [&[[f64; LANES]]; POINTS] {
+    std::array::from_fn(|point| states[point * stride..][..stride].as_chunks::<LANES>().0)
 }
 
 /// Puts what the loss of one point changes by with its outputs in their place; returns the loss.

@@ -26,7 +26,8 @@ pub enum Classifier {
     },
 }
 
-/// Probes states, with all buffers that this takes: after a first use, others of the same sizes allocate nothing on one thread.
+/// Probes states, with all buffers that this takes. They only grow: on one thread, nothing is allocated once they have met the largest
+/// sizes, and the most states too near to one another to be told apart at once.
 #[derive(Debug)]
 pub struct Prober {
     /// One for each thread.
