@@ -269,14 +269,34 @@ fn pack_tiles<R: Real, const ROWS: usize>(tiles: &mut Vec<R>, left: View<'_, R>)
                 line[rows..].fill(R::ZERO);
             }
         } else {
-            let (lines, _) = as_arrays_mut::<ROWS, _>(values);
-            if rows < ROWS {
-                lines.fill([R::ZERO; ROWS]);
+            transpose::<R, ROWS>(as_arrays_mut::<ROWS, _>(values).0, left, tile * ROWS, rows);
+        }
+    }
+}
+
+/// Writes `rows` rows of the left side, from `first` on, as the first columns of a tile's lines; the other columns become zero.
+#[inline(always)]
+fn transpose<R: Real, const ROWS: usize>(lines: &mut [[R; ROWS]], left: View<'_, R>, first: usize, rows: usize) {
+    let inner = lines.len();
+    let mut sources = [&left.values[..0]; ROWS];
+    for (i, source) in sources.iter_mut().enumerate().take(rows) {
+        *source = &left.values[(first + i) * left.row_stride..][..inner];
+    }
+    let (squares, rest) = lines.as_chunks_mut::<ROWS>();
+    for (square, lines) in squares.iter_mut().enumerate() {
+        let mut block = [[R::ZERO; ROWS]; ROWS];
+        for (block, source) in block.iter_mut().zip(&sources) {
+            *block = source.as_chunks::<ROWS>().0.get(square).copied().unwrap_or(*block);
+        }
+        for k in 0..ROWS {
+            for i in 0..ROWS {
+                lines[k][i] = block[i][k];
             }
-            for i in 0..rows {
-                let row = &left.values[(tile * ROWS + i) * left.row_stride..][..inner];
-                lines.iter_mut().zip(row).for_each(|(line, value)| line[i] = *value);
-            }
+        }
+    }
+    for (k, line) in rest.iter_mut().enumerate() {
+        for (place, source) in line.iter_mut().zip(&sources) {
+            *place = source.as_chunks::<ROWS>().1.get(k).copied().unwrap_or(R::ZERO);
         }
     }
 }
