@@ -106,8 +106,12 @@ fn epochs(criterion: &mut Criterion) {
 /// Products of the shapes that training has; a large one shows the ceiling.
 fn products(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("product");
-    let shapes =
-        [("ceiling", 1024, 1024, 1024), ("step", 128, 274, 1096), ("step back", 128, 1096, 274), ("small step", 77, 24, 96)];
+    let shapes = [
+        ("ceiling", 1024, 1024, 1024),
+        ("step", 128, 274, 1096),
+        ("step back", 128, 1096, 274),
+        ("small step", 77, 24, 96),
+    ];
     for (name, rows, inner, columns) in shapes {
         let left: Vec<f32> = (0..rows * inner).map(|i| (i % 13) as f32 * 0.1 - 0.5).collect();
         let right: Vec<f32> = (0..inner * columns).map(|i| (i % 7) as f32 * 0.1 - 0.3).collect();
@@ -117,7 +121,9 @@ fn products(criterion: &mut Criterion) {
         let (mut products, mut packed) = (Products::new(Arch::new(), 1), Packed::default());
         packed.pack(Arch::new(), right);
         let size = format!("{rows}x{inner}x{columns}");
-        group.bench_function(format!("{name} {size}"), |bencher| bencher.iter(|| products.multiply(&mut out, left, &packed)));
+        group.bench_function(format!("{name} {size}"), |bencher| {
+            bencher.iter(|| products.multiply(&mut out, left, &packed))
+        });
     }
     group.finish();
 }

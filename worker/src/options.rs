@@ -63,6 +63,7 @@ impl TrainingOptions {
         if !(1..=SLOTS_MAX).contains(&threads) {
             return Err(Error::Flag(format!("--threads-per-slot is {threads}; it must lie between 1 and {SLOTS_MAX}")));
         }
+        self.device.check().map_err(|error| Error::Flag(format!("--device: {error}")))?;
         match self.device {
             Device::Cpu { .. } => Ok(Device::Cpu { threads }),
             device if threads == 1 => Ok(device),

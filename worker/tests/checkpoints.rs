@@ -40,7 +40,9 @@ fn a_run_resumed_after_any_epoch_gives_the_bits_of_an_undisturbed_one() {
                 assert_eq!(checkpoints.len(), 5);
                 for bytes in checkpoints {
                     let checkpoint = Checkpoint::decode(bytes).unwrap();
-                    let resumed = observed(&settings, &selection, seeds, device, Some(&checkpoint), &mut |_| ControlFlow::Continue(()));
+                    let resumed = observed(&settings, &selection, seeds, device, Some(&checkpoint), &mut |_| {
+                        ControlFlow::Continue(())
+                    });
                     assert_eq!(resumed.unwrap(), undisturbed, "{kind:?} on {device} after epoch {}", checkpoint.epoch);
                 }
             }
@@ -56,7 +58,8 @@ fn gradient_descent_and_diverged_runs_of_a_pack_resume_too() {
     for bytes in checkpoints {
         let checkpoint = Checkpoint::decode(bytes).unwrap();
         assert!(checkpoint.runs[0].network.first_moments.is_empty());
-        let resumed = observed(&settings, &selection, &[1], Device::CORE, Some(&checkpoint), &mut |_| ControlFlow::Continue(()));
+        let resumed =
+            observed(&settings, &selection, &[1], Device::CORE, Some(&checkpoint), &mut |_| ControlFlow::Continue(()));
         assert_eq!(resumed.unwrap(), undisturbed);
     }
     let mut checkpoint = None;
@@ -73,7 +76,9 @@ fn gradient_descent_and_diverged_runs_of_a_pack_resume_too() {
     checkpoint.runs[1].outcome.diverged = diverged;
     let read = Checkpoint::decode(checkpoint.encode().unwrap()).unwrap();
     assert_eq!(read, checkpoint);
-    let resumed = observed(&settings, &selection, &[1, 2], Device::Flex, Some(&read), &mut |_| ControlFlow::Continue(())).unwrap();
+    let resumed =
+        observed(&settings, &selection, &[1, 2], Device::Flex, Some(&read), &mut |_| ControlFlow::Continue(()))
+            .unwrap();
     assert_eq!(resumed[1], checkpoint.runs[1].outcome, "a diverged run stays where it was");
     assert_eq!(resumed[0].curve.epochs.len(), 4);
 }
@@ -85,7 +90,8 @@ fn a_checkpoint_of_another_program_backend_or_run_is_refused_with_the_reason() {
     let (checkpoints, _) = all_checkpoints(&settings, &selection, &[3], Device::CORE);
     let good = Checkpoint::decode(checkpoints[0].clone()).unwrap();
     let refusal = |checkpoint: &Checkpoint| {
-        let resumed = observed(&settings, &selection, &[3], Device::CORE, Some(checkpoint), &mut |_| ControlFlow::Continue(()));
+        let resumed =
+            observed(&settings, &selection, &[3], Device::CORE, Some(checkpoint), &mut |_| ControlFlow::Continue(()));
         match resumed.unwrap_err() {
             Error::Checkpoint(error @ checkpoint::Error::Foreign { .. }) => error.to_string(),
             other => panic!("{other}"),

@@ -40,9 +40,8 @@ struct Step {
 
 fn cases() -> Vec<Case> {
     let texts = [include_str!("reference/lstm_bn_adam.json"), include_str!("reference/models.json")];
-    let all = texts.iter().flat_map(|text| {
-        serde_json::from_str::<Value>(text).unwrap()["cases"].as_array().unwrap().clone()
-    });
+    let all =
+        texts.iter().flat_map(|text| serde_json::from_str::<Value>(text).unwrap()["cases"].as_array().unwrap().clone());
     all.map(Case::new).collect()
 }
 
@@ -68,7 +67,9 @@ impl Case {
             classes: size("C", 0),
             dropout: 0.0,
         };
-        let adam = |key: &str| json["adam"][key].as_f64().unwrap_or_else(|| numbers(&json["adam"]["betas"])[usize::from(key == "beta2")]);
+        let adam = |key: &str| {
+            json["adam"][key].as_f64().unwrap_or_else(|| numbers(&json["adam"]["betas"])[usize::from(key == "beta2")])
+        };
         let training = Training {
             optimizer: Optimizer::Adam,
             learning_rate: adam("lr"),
@@ -116,9 +117,10 @@ impl Case {
             rest = others;
             let Some(expected) = expected.get(&parameter.name) else { continue };
             let noise = &self.json["no_gradient"][&parameter.name];
-            let noise = noise.as_array().filter(|_| skip_noise).map_or(0..0, |range| {
-                range[0].as_u64().unwrap() as usize..range[1].as_u64().unwrap() as usize
-            });
+            let noise = noise
+                .as_array()
+                .filter(|_| skip_noise)
+                .map_or(0..0, |range| range[0].as_u64().unwrap() as usize..range[1].as_u64().unwrap() as usize);
             close(&format!("{:?}, {what}, {}", self.kind, parameter.name), own, &numbers(expected), tolerance, noise);
         }
     }
@@ -197,7 +199,13 @@ fn slices_agree<R: Real>(arch: Arch, tolerance: f64) {
             case.compare("parameters", &doubles(&network.parameters), after, tolerance, true);
             let statistics = &network.statistics;
             close(&what("mean"), &doubles(&statistics.mean), &numbers(&after["bn.running_mean"]), tolerance, 0..0);
-            close(&what("variance"), &doubles(&statistics.variance), &numbers(&after["bn.running_var"]), tolerance, 0..0);
+            close(
+                &what("variance"),
+                &doubles(&statistics.variance),
+                &numbers(&after["bn.running_var"]),
+                tolerance,
+                0..0,
+            );
         }
         if case.normed {
             let step = case.step(&case.json["eval"]);
@@ -227,7 +235,14 @@ fn networks_on_slices_equal_pytorchs_without_vector_instructions() {
 }
 
 /// A pack of `pack` runs that all are the case's, so that packing shows if it mixes runs.
-fn learner(case: &Case, training: &Training, parameters: &[f64], x: &[f64], pack: usize, on_tensors: bool) -> Box<dyn Learner> {
+fn learner(
+    case: &Case,
+    training: &Training,
+    parameters: &[f64],
+    x: &[f64],
+    pack: usize,
+    on_tensors: bool,
+) -> Box<dyn Learner> {
     let steps = case.shape.time;
     let samples = x.len() / steps / case.shape.features;
     let selection = Arc::new(Selection {
@@ -289,7 +304,8 @@ fn learners_agree(on_tensors: bool, pack: usize) {
         descending.train(&vec![batches[0].clone(); pack], &mut losses).unwrap();
         for run in 0..pack {
             let after = descending.state(run).unwrap().parameters;
-            let gradients: Vec<f64> = initial.iter().zip(&after).map(|(before, after)| before - f64::from(*after)).collect();
+            let gradients: Vec<f64> =
+                initial.iter().zip(&after).map(|(before, after)| before - f64::from(*after)).collect();
             case.compare("gradients", &gradients, &case.json["steps"][0]["grads"], TOLERANCE, false);
         }
         for (batch, (_, expected)) in batches.iter().zip(case.steps()) {
@@ -300,7 +316,13 @@ fn learners_agree(on_tensors: bool, pack: usize) {
                 let after = &expected["params_after"];
                 case.compare("parameters", &doubles(&parameters), after, TOLERANCE, true);
                 close("running mean", &doubles(&running_mean), &numbers(&after["bn.running_mean"]), TOLERANCE, 0..0);
-                close("running variance", &doubles(&running_variance), &numbers(&after["bn.running_var"]), TOLERANCE, 0..0);
+                close(
+                    "running variance",
+                    &doubles(&running_variance),
+                    &numbers(&after["bn.running_var"]),
+                    TOLERANCE,
+                    0..0,
+                );
             }
         }
         let mut logits = vec![Vec::new(); pack];

@@ -78,3 +78,18 @@ pub fn report(store: &Path, study: &str) -> String {
     let newest = std::fs::read_dir(reports).unwrap().map(|entry| entry.unwrap().path()).max().unwrap();
     std::fs::read_to_string(newest.join("index.html")).unwrap()
 }
+
+/// All rows of a study's committed parts as text, by run and epoch: two studies with the same curves give the same.
+pub fn curves(store: &Path, study: &str) -> std::collections::BTreeMap<(String, u32), String> {
+    let parts: std::collections::BTreeSet<String> = manifest(store, study).into_values().collect();
+    let mut rows = std::collections::BTreeMap::new();
+    for part in parts {
+        let reader = SerializedFileReader::new(std::fs::File::open(store.join(part)).unwrap()).unwrap();
+        for row in reader.get_row_iter(None).unwrap() {
+            let row = row.unwrap();
+            let key = (row.get_string(0).unwrap().clone(), row.get_uint(6).unwrap());
+            assert_eq!(rows.insert(key, row.to_string()), None, "an epoch stands twice");
+        }
+    }
+    rows
+}

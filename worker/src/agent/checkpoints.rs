@@ -110,6 +110,8 @@ async fn list(shared: &Shared, run: RunId) -> Vec<(u32, Path)> {
 async fn delete(shared: &Shared, run: RunId, key: &Path) {
     match shared.store.objects().delete(key).await {
         Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-        Err(error) => tracing::warn!(worker = shared.name, run = %run, error = %error, "a checkpoint cannot be removed"),
+        Err(error) => {
+            tracing::warn!(worker = shared.name, run = %run, error = %error, "a checkpoint cannot be removed")
+        }
     }
 }

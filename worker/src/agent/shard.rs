@@ -176,19 +176,25 @@ impl Work {
         Ok(())
     }
 
-    async fn train(&self, pack: &PackRuns, selection: &Arc<Selection>) -> Result<std::thread::Result<Trained>, JoinError> {
+    async fn train(
+        &self,
+        pack: &PackRuns,
+        selection: &Arc<Selection>,
+    ) -> Result<std::thread::Result<Trained>, JoinError> {
         let (shared, holding, settings) = (self.shared.clone(), self.holding.clone(), self.spec.settings.clone());
         let (device, seeds, first) = (shared.device, pack.seeds(), pack.first());
         let selection = selection.clone();
         let described = Pack { settings: &settings, seeds: &seeds, selection: &selection, device };
         let checkpoint = checkpoints::newest(&shared, first, &described).await;
+        if let Some(checkpoint) = &checkpoint {
+            tracing::info!(worker = shared.name, run = %first, epoch = checkpoint.epoch, "goes on from a checkpoint");
+        }
         let writer = checkpoints::Writer::start(shared.clone(), first);
         let outbox = writer.outbox();
         let trained = tokio::task::spawn_blocking(move || {
             let pack = Pack { settings: &settings, seeds: &seeds, selection: &selection, device };
             let mut observer = Observer { shared, holding, first: first.to_string(), outbox, saved_at: Instant::now() };
-            let mut training =
-                || train::train(&pack, checkpoint.as_ref(), &mut |training| observer.epoch(training));
+            let mut training = || train::train(&pack, checkpoint.as_ref(), &mut |training| observer.epoch(training));
             catch_unwind(AssertUnwindSafe(|| in_pool(device, &mut training)))
         });
         let trained = trained.await;

@@ -94,8 +94,7 @@ impl<R: Real> Network<R> {
         let (norm_and_layers, readout) = self.gradients.split_at_mut(layer_end);
         let (weight, bias) = readout.split_at_mut(classes * hidden);
         let state_gradients = sized(&mut self.state_gradients, time * batch * hidden);
-        let loss =
-            self.readout.loss(&mut self.products, &linear, targets, Linear { weight, bias }, state_gradients);
+        let loss = self.readout.loss(&mut self.products, &linear, targets, Linear { weight, bias }, state_gradients);
         let (gamma, rest) = norm_and_layers.split_at_mut(time);
         let (beta, layer_gradients) = rest.split_at_mut(time);
         let gradients = Gradients { layers: layer_gradients, norm: Affine { gamma, beta } };

@@ -218,7 +218,10 @@ mod tests {
                 assert!((found.0 - exact.0).abs() <= 4.0 * f64::from(f32::EPSILON) * exact.0.abs(), "tanh {value}");
                 // Beyond ±87 the exponential is bounded.
                 let smallest = 2.0 * f64::from(f32::MIN_POSITIVE);
-                assert!((found.1 - exact.1).abs() <= 4.0 * f64::from(f32::EPSILON) * exact.1 + smallest, "sigmoid {value}");
+                assert!(
+                    (found.1 - exact.1).abs() <= 4.0 * f64::from(f32::EPSILON) * exact.1 + smallest,
+                    "sigmoid {value}"
+                );
             }
             x += 0.0137;
         }

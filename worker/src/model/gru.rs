@@ -63,7 +63,8 @@ impl Cell for Gru {
         let (state_update, state_candidate) = rest.split_at_mut(hidden);
         for at in (0..hidden).step_by(LANES) {
             let (mut r, mut z, mut n) = (load(reset, at), load(update, at), load(candidate, at));
-            let (gradient, before, kept) = (load(step.state_gradient, at), load(step.state_before, at), load(step.memory, at));
+            let (gradient, before, kept) =
+                (load(step.state_gradient, at), load(step.state_before, at), load(step.memory, at));
             let (mut direct, mut state_n) = ([R::ZERO; LANES], [R::ZERO; LANES]);
             for lane in 0..LANES {
                 let (gate_r, gate_z, gate_n) = (r[lane], z[lane], n[lane]);

@@ -15,7 +15,13 @@ impl Model for MeanPool {
         Vec::new()
     }
 
-    fn states(&self, _shape: &Shape, _parameters: &Tensors, inputs: Vec<Tensor<3>>, _dropout: &mut Dropout<'_>) -> States {
+    fn states(
+        &self,
+        _shape: &Shape,
+        _parameters: &Tensors,
+        inputs: Vec<Tensor<3>>,
+        _dropout: &mut Dropout<'_>,
+    ) -> States {
         let mut sum: Option<Tensor<3>> = None;
         let means = inputs.into_iter().enumerate().map(|(t, input)| {
             let so_far = match sum.take() {

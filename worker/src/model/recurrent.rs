@@ -30,7 +30,12 @@ impl<M: RecurrentModel> Model for M {
         let (gates, bound) = (M::GATES * shape.hidden, Initial::Uniform(1.0 / (shape.hidden as f64).sqrt()));
         let of_layer = |layer: usize| {
             let inputs = if layer == 0 { shape.features } else { shape.hidden };
-            let sizes = [("weight_ih", gates, inputs), ("weight_hh", gates, shape.hidden), ("bias_ih", 1, gates), ("bias_hh", 1, gates)];
+            let sizes = [
+                ("weight_ih", gates, inputs),
+                ("weight_hh", gates, shape.hidden),
+                ("bias_ih", 1, gates),
+                ("bias_hh", 1, gates),
+            ];
             sizes.map(|(part, rows, columns)| {
                 Parameter::new(format!("{}.{part}_l{layer}", M::NAME), rows, columns, bound)
             })

@@ -28,14 +28,18 @@ impl States {
                 let parts = steps.iter().enumerate().filter_map(|(t, state)| {
                     let chosen: Vec<f32> = chosen(t).collect();
                     let is_read = chosen.iter().any(|one| *one > 0.0);
-                    is_read.then(|| state.clone() * Tensor::from_data(TensorData::new(chosen, [pack, batch, 1]), &state.device()))
+                    is_read.then(|| {
+                        state.clone() * Tensor::from_data(TensorData::new(chosen, [pack, batch, 1]), &state.device())
+                    })
                 });
                 parts.reduce(|sum, part| sum + part).unwrap_or_else(|| steps[first].clone())
             }
             States::Whole(states) => {
                 let [_, _, time, hidden] = states.dims();
-                let chosen: Vec<f32> =
-                    last_steps.iter().flat_map(|step| (0..time).map(|t| f32::from(u8::from(t == *step as usize)))).collect();
+                let chosen: Vec<f32> = last_steps
+                    .iter()
+                    .flat_map(|step| (0..time).map(|t| f32::from(u8::from(t == *step as usize))))
+                    .collect();
                 let chosen = Tensor::from_data(TensorData::new(chosen, [pack, batch, time, 1]), &states.device());
                 (states.clone() * chosen).sum_dim(2).reshape([pack, batch, hidden])
             }

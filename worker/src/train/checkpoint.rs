@@ -66,7 +66,9 @@ pub enum Error {
     #[error("the checkpoint is damaged: {0}")]
     Damaged(String),
     /// It is whole, but another program, backend or pack wrote it.
-    #[error("the checkpoint is of {what} {theirs}, and this is {ours}: going on would not give the bits of an undisturbed run")]
+    #[error(
+        "the checkpoint is of {what} {theirs}, and this is {ours}: going on would not give the bits of an undisturbed run"
+    )]
     Foreign {
         /// What differs.
         what: &'static str,
@@ -148,7 +150,8 @@ impl Checkpoint {
     /// # Errors
     /// Only if the writer fails, which in memory it does not.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
-        let parameters = model::parameters(model::of(self.origin.settings.model.kind), &Shape::of(&self.origin.settings));
+        let parameters =
+            model::parameters(model::of(self.origin.settings.model.kind), &Shape::of(&self.origin.settings));
         let mut tensors = Vec::new();
         for (index, run) in self.runs.iter().enumerate() {
             let name = |part: &str| format!("runs.{index}.{part}");
@@ -156,7 +159,8 @@ impl Checkpoint {
             for parameter in &parameters {
                 let (values, others) = rest.split_at(parameter.len());
                 rest = others;
-                let shape = if parameter.rows == 1 { vec![parameter.columns] } else { vec![parameter.rows, parameter.columns] };
+                let shape =
+                    if parameter.rows == 1 { vec![parameter.columns] } else { vec![parameter.rows, parameter.columns] };
                 tensors.push(floats(name(&format!("parameters.{}", parameter.name)), shape, values));
             }
             let network = &run.network;
@@ -206,7 +210,8 @@ impl Checkpoint {
             return Err(damaged("its numbers do not have the hash that it names"));
         }
         let tensors = Named(tensors);
-        let runs = metadata.runs.iter().enumerate().map(|(index, run)| tensors.run(index, run, &metadata.origin.settings));
+        let runs =
+            metadata.runs.iter().enumerate().map(|(index, run)| tensors.run(index, run, &metadata.origin.settings));
         let runs = runs.collect::<Result<Vec<_>, _>>()?;
         Ok(Checkpoint { origin: metadata.origin, epoch: metadata.epoch, runs })
     }
@@ -238,7 +243,12 @@ impl Named {
         for parameter in model::parameters(model::of(settings.model.kind), &shape) {
             let values = self.floats(&name(&format!("parameters.{}", parameter.name)))?;
             if values.len() != parameter.len() {
-                return Err(damaged(format!("`{}` has {} numbers, not {}", parameter.name, values.len(), parameter.len())));
+                return Err(damaged(format!(
+                    "`{}` has {} numbers, not {}",
+                    parameter.name,
+                    values.len(),
+                    parameter.len()
+                )));
             }
             parameters.extend(values);
         }
@@ -273,7 +283,8 @@ impl Named {
     }
 
     fn numbers<T, const N: usize>(&self, name: &str, dtype: DType, read: fn([u8; N]) -> T) -> Result<Vec<T>, Error> {
-        let tensor = self.0.iter().find(|tensor| tensor.name == name).ok_or_else(|| damaged(format!("it lacks `{name}`")))?;
+        let tensor =
+            self.0.iter().find(|tensor| tensor.name == name).ok_or_else(|| damaged(format!("it lacks `{name}`")))?;
         if tensor.dtype != dtype {
             return Err(damaged(format!("`{name}` has numbers of another kind")));
         }
@@ -295,7 +306,9 @@ fn figures(epoch: &EpochRecord) -> [f64; FIGURES] {
 }
 
 fn record(epoch: u32, figures: &[f64], curve: &[f64]) -> EpochRecord {
-    let scores = |figures: &[f64]| Scores::from_order(std::array::from_fn(|index| Some(figures[index]).filter(|figure| !figure.is_nan())));
+    let scores = |figures: &[f64]| {
+        Scores::from_order(std::array::from_fn(|index| Some(figures[index]).filter(|figure| !figure.is_nan())))
+    };
     let test = scores(&figures[6..]);
     EpochRecord {
         epoch,

@@ -52,6 +52,28 @@ impl Device {
         }
     }
 
+    /// Looks whether the device is there.
+    ///
+    /// # Errors
+    /// If the machine has no such card, or no driver for it.
+    pub fn check(self) -> Result<(), BadDevice> {
+        if matches!(self, Device::Cpu { .. } | Device::Flex) {
+            return Ok(());
+        }
+        // burn opens a card when it is first used, and panics where that fails; its message belongs in ours.
+        let said = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        let opened = std::panic::catch_unwind(|| self.burn().sync());
+        std::panic::set_hook(said);
+        let problem = match opened {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => format!("{error:?}"),
+            Err(panic) => panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "no driver answers".to_string()),
+        };
+        let first = problem.lines().next().unwrap_or_default().to_string();
+        Err(BadDevice { text: self.to_string(), problem: format!("cannot be used on this machine: {first}") })
+    }
+
     /// burn's device.
     ///
     /// # Panics
@@ -123,7 +145,9 @@ impl FromStr for Device {
             ("flex", None) => Ok(Device::Flex),
             ("vulkan", index) => built(cfg!(feature = "vulkan"), Device::Vulkan { index }),
             ("cuda", index) => built(cfg!(feature = "cuda"), Device::Cuda { index: index.unwrap_or(0) }),
-            _ => Err(bad("is no device; there are `cpu`, `flex`, `vulkan` and `cuda`, the last two with the card's number after a colon")),
+            _ => Err(bad(
+                "is no device; there are `cpu`, `flex`, `vulkan` and `cuda`, the last two with the card's number after a colon",
+            )),
         }
     }
 }

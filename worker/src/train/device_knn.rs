@@ -46,7 +46,13 @@ pub struct Places<'a> {
 
 impl<'a> DeviceKnn<'a> {
     /// A probe of these points; `places` says for each run and row where its state lies along the second axis of the states.
-    pub fn new(k: usize, classes: usize, probed: &'a [Probed<'a>], places: &Places<'_>, device: &Device) -> DeviceKnn<'a> {
+    pub fn new(
+        k: usize,
+        classes: usize,
+        probed: &'a [Probed<'a>],
+        places: &Places<'_>,
+        device: &Device,
+    ) -> DeviceKnn<'a> {
         let pack = probed.len();
         let longest = |points: fn(&Probed<'a>) -> usize| probed.iter().map(points).max().unwrap_or(0).max(1);
         let (fitted, queries) = (longest(|probed| probed.fit.rows.len()), longest(|probed| probed.queries.rows.len()));

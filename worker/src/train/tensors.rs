@@ -104,7 +104,8 @@ impl TensorLearner {
     /// Normalised inputs, one tensor `[pack, batch, feature]` per time step, γ and β not applied.
     fn normalise(&mut self, filled: &Filled, statistics: Statistics) -> Vec<Tensor<3>> {
         let (pack, time, features) = (self.pack(), self.setup.shape.time, self.setup.shape.features);
-        let chosen = Tensor::<1, Int>::from_data(TensorData::new(filled.samples.clone(), [pack * filled.width]), &self.device);
+        let chosen =
+            Tensor::<1, Int>::from_data(TensorData::new(filled.samples.clone(), [pack * filled.width]), &self.device);
         let x = self.x.clone().select(0, chosen).reshape([pack, filled.width, time, features]);
         let (mean, variance) = match statistics {
             Statistics::Running => (self.running_mean.clone(), self.running_variance.clone()),
@@ -117,7 +118,8 @@ impl TensorLearner {
     /// Mean and variance of the batch, `[pack, 1, time, 1]`; moves the running ones.
     fn batch_statistics(&mut self, x: &Tensor<4>, filled: &Filled) -> (Tensor<4>, Tensor<4>) {
         let features = self.setup.shape.features;
-        let weights = Tensor::from_data(TensorData::new(filled.weights.clone(), [self.pack(), filled.width, 1, 1]), &self.device);
+        let weights =
+            Tensor::from_data(TensorData::new(filled.weights.clone(), [self.pack(), filled.width, 1, 1]), &self.device);
         let numbers: Vec<f64> = filled.counts.iter().map(|count| (count.max(&1) * features) as f64).collect();
         let per_run = |value: &dyn Fn(f64) -> f64| -> Tensor<4> {
             let values: Vec<f32> = numbers.iter().map(|number| value(*number) as f32).collect();
@@ -132,13 +134,22 @@ impl TensorLearner {
         let (keep, take) = (1.0 - MOMENTUM, MOMENTUM);
         self.running_mean =
             where_run(&has_samples, self.running_mean.clone() * keep + mean.clone() * take, self.running_mean.clone());
-        self.running_variance =
-            where_run(&has_samples, self.running_variance.clone() * keep + unbiased * take, self.running_variance.clone());
+        self.running_variance = where_run(
+            &has_samples,
+            self.running_variance.clone() * keep + unbiased * take,
+            self.running_variance.clone(),
+        );
         (mean, variance)
     }
 
     /// States and logits `[pack, batch, class]` of normalised inputs.
-    fn pass(&mut self, parameters: &Tensors, inputs: Vec<Tensor<3>>, filled: &Filled, is_training: bool) -> (States, Tensor<3>) {
+    fn pass(
+        &mut self,
+        parameters: &Tensors,
+        inputs: Vec<Tensor<3>>,
+        filled: &Filled,
+        is_training: bool,
+    ) -> (States, Tensor<3>) {
         let (gamma, beta) = (parameters.get("bn.weight"), parameters.get("bn.bias"));
         let scaled = inputs.into_iter().enumerate();
         let scaled = scaled.map(|(t, x)| x * gamma.clone().narrow(2, t, 1) + beta.clone().narrow(2, t, 1)).collect();
@@ -158,12 +169,15 @@ impl TensorLearner {
             filled.labels.chunks_exact(width).zip(filled.weights.chunks_exact(width)).enumerate()
         {
             let class_weights = &self.setup.runs[run].class_weights;
-            let weights = || labels.iter().zip(weights).map(|(label, weight)| class_weights[*label as usize] * f64::from(*weight));
+            let weights = || {
+                labels.iter().zip(weights).map(|(label, weight)| class_weights[*label as usize] * f64::from(*weight))
+            };
             let total: f64 = weights().sum();
             shares.extend(weights().map(|weight| if total > 0.0 { (-weight / total) as f32 } else { 0.0 }));
         }
         let shares = Tensor::<3>::from_data(TensorData::new(shares, [pack, width, 1]), &logits.device());
-        let labels = Tensor::<3, Int>::from_data(TensorData::new(filled.labels.clone(), [pack, width, 1]), &logits.device());
+        let labels =
+            Tensor::<3, Int>::from_data(TensorData::new(filled.labels.clone(), [pack, width, 1]), &logits.device());
         (log_softmax(logits, 2).gather(2, labels) * shares).sum_dim(1)
     }
 
@@ -179,11 +193,13 @@ impl TensorLearner {
                 Optimizer::Adam => {
                     let (first, second) = (self.first[index].clone(), self.second[index].clone());
                     let new_first = first.clone() * training.beta1 + gradient.clone() * (1.0 - training.beta1);
-                    let new_second = second.clone() * training.beta2 + gradient.clone() * gradient * (1.0 - training.beta2);
+                    let new_second =
+                        second.clone() * training.beta2 + gradient.clone() * gradient * (1.0 - training.beta2);
                     self.first[index] = where_run(moving, new_first, first);
                     self.second[index] = where_run(moving, new_second, second);
                     let per_run = |value: &dyn Fn(i32) -> f64| -> Tensor<3> {
-                        let steps = self.updates.iter().map(|updates| i32::try_from(*updates).unwrap_or(i32::MAX).max(1));
+                        let steps =
+                            self.updates.iter().map(|updates| i32::try_from(*updates).unwrap_or(i32::MAX).max(1));
                         let values: Vec<f32> = steps.map(|steps| value(steps) as f32).collect();
                         Tensor::from_data(TensorData::new(values, [self.updates.len(), 1, 1]), &self.device)
                     };
@@ -364,8 +380,12 @@ impl Filled {
             // What fills up is read where the run's samples are, so that it asks for no step of its own.
             let last_step = batch.last_steps.first().or(batches.iter().find_map(|batch| batch.last_steps.first()));
             let last_step = last_step.copied().unwrap_or(0);
-            filled.samples.extend(batch.samples.iter().map(|sample| i64::from(*sample)).chain(std::iter::repeat_n(0, missing)));
-            filled.labels.extend(batch.labels.iter().map(|label| i64::from(*label)).chain(std::iter::repeat_n(0, missing)));
+            filled
+                .samples
+                .extend(batch.samples.iter().map(|sample| i64::from(*sample)).chain(std::iter::repeat_n(0, missing)));
+            filled
+                .labels
+                .extend(batch.labels.iter().map(|label| i64::from(*label)).chain(std::iter::repeat_n(0, missing)));
             filled.last_steps.extend(batch.last_steps.iter().copied().chain(std::iter::repeat_n(last_step, missing)));
             filled.weights.extend(batch.samples.iter().map(|_| 1.0).chain(std::iter::repeat_n(0.0, missing)));
         }

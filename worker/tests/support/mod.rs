@@ -68,7 +68,8 @@ pub fn curve(settings: &RunSettings, selection: &Arc<Selection>, seed: u64) -> O
 pub fn assert_near(single: &Outcome, packed: &Outcome, what: &str) {
     assert_eq!((single.curve.epochs.len(), &single.diverged), (packed.curve.epochs.len(), &packed.diverged), "{what}");
     for (single, packed) in single.curve.epochs.iter().zip(&packed.curve.epochs) {
-        let losses = [(Some(single.train_loss), Some(packed.train_loss)), (single.validation.loss, packed.validation.loss)];
+        let losses =
+            [(Some(single.train_loss), Some(packed.train_loss)), (single.validation.loss, packed.validation.loss)];
         for (single, packed) in losses {
             let (single, packed) = (single.unwrap(), packed.unwrap());
             assert!((single - packed).abs() <= 1e-3 * single.abs().max(0.1), "{what}: losses {single} and {packed}");
