@@ -34,6 +34,15 @@ pub struct Weights<T> {
     pub state_bias: T,
 }
 
+/// Where [`Layer::backward`] writes.
+#[derive(Debug)]
+pub struct LayerGradients<'a, R> {
+    /// Of the layer's weights; those of the input's come after, from [`Layer::input_weight_gradient`].
+    pub weights: Weights<&'a mut [R]>,
+    /// Of the batch norm, from the first layer alone.
+    pub norm: Option<Affine<&'a mut [R]>>,
+}
+
 /// Sizes of a layer and of the batch at hand.
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes {
@@ -180,14 +189,13 @@ impl<R: Real> Layer<R> {
     }
 
     /// Goes back through the last forward pass, from the loss gradients at the states, `[time, batch, hidden]`, which are used up,
-    /// to those of the weights and, with `norm_gradients`, of the batch norm.
+    /// to those of the weights and of the batch norm, where the layer is the first.
     pub fn backward<C: Cell>(
         &mut self,
         products: &mut Products<R>,
         weights: &Weights<&[R]>,
         state_gradients: &mut [R],
-        gradients: &mut Weights<&mut [R]>,
-        mut norm_gradients: Option<Affine<&mut [R]>>,
+        gradients: &mut LayerGradients<'_, R>,
         sizes: &Sizes,
         scratch: &mut Scratch<R>,
     ) {
@@ -199,6 +207,7 @@ impl<R: Real> Layer<R> {
         memory_gradient.fill(R::ZERO);
         let state_gates = sized(&mut scratch.state_gates, if C::SPLIT { gate_step } else { 0 });
         let gate_sums = sized(&mut scratch.gate_sums, gates);
+        let LayerGradients { weights: gradients, norm } = gradients;
         gradients.input_bias.fill(R::ZERO);
         gradients.state_bias.fill(R::ZERO);
         for t in (0..time).rev() {
@@ -223,7 +232,7 @@ impl<R: Real> Layer<R> {
             gate_sums.fill(R::ZERO);
             products.arch().dispatch(AddRows { sums: gate_sums, rows: step_gates });
             gradients.input_bias.iter_mut().zip(&*gate_sums).for_each(|(bias, sum)| *bias += *sum);
-            if let Some(norm) = &mut norm_gradients {
+            if let Some(norm) = norm {
                 norm.gamma[t] = products.arch().dispatch(Dot { a: step_gates, b: projection });
                 norm.beta[t] = products.arch().dispatch(Dot { a: gate_sums, b: &self.weight_sums[..gates] });
             }

@@ -84,10 +84,10 @@ impl Real for f32 {
     fn tanh(self) -> f32 {
         let square = self * self;
         let series = (-5.704_988_7e-3_f32)
-            .mul_add(square, 2.063_908_9e-2)
+            .mul_add(square, 2.063_909e-2)
             .mul_add(square, -5.373_971_6e-2)
             .mul_add(square, 1.333_144_2e-1)
-            .mul_add(square, -3.333_328_2e-1);
+            .mul_add(square, -3.333_328e-1);
         let near = (series * square).mul_add(self, self);
         let far = (1.0 - 2.0 / (exp(2.0 * self.abs()) + 1.0)).copysign(self);
         if self.abs() < 0.625 { near } else { far }
@@ -181,14 +181,8 @@ fn exp(x: f32) -> f32 {
     /// 1.5 · 2²³: adding it rounds to a whole number, which then stands in the low bits.
     const ROUND: f32 = 12_582_912.0;
     /// ln 2 in two parts, the first one short, so that its multiples are exact.
-    const LN_2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
-    let bounded = if x > 87.0 {
-        87.0
-    } else if x < -87.0 {
-        -87.0
-    } else {
-        x
-    };
+    const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
+    let bounded = x.clamp(-87.0, 87.0);
     let shifted = bounded.mul_add(std::f32::consts::LOG2_E, ROUND);
     let whole = shifted - ROUND;
     let rest = whole.mul_add(-LN_2[1], whole.mul_add(-LN_2[0], bounded));

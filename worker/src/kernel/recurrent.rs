@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::cell::Cell;
-use super::layer::{Affine, Layer, Scratch, Sizes, Weights};
+use super::layer::{Affine, Layer, LayerGradients, Scratch, Sizes, Weights};
 use super::{Products, Real, sized};
 use crate::model::Shape;
 use crate::rng::Stream;
@@ -144,20 +144,22 @@ impl<R: Real, C: Cell> Layers<R> for Recurrent<R, C> {
         for index in (0..self.layers.len()).rev() {
             let (weights, sizes, start) = (self.weights(index, parameters), self.sizes(index), self.start(index));
             let Sizes { inputs, hidden, gates, .. } = sizes;
-            let mut own = Weights::split_mut(&mut gradients.layers[start..], inputs, hidden, gates);
-            let own_norm = if index == 0 { norm_gradients.take() } else { None };
+            let mut own = LayerGradients {
+                weights: Weights::split_mut(&mut gradients.layers[start..], inputs, hidden, gates),
+                norm: if index == 0 { norm_gradients.take() } else { None },
+            };
             let (below, layer) = self.layers.split_at_mut(index);
             let layer = &mut layer[0];
-            layer.backward::<C>(products, &weights, state_gradients, &mut own, own_norm, &sizes, &mut self.scratch);
+            layer.backward::<C>(products, &weights, state_gradients, &mut own, &sizes, &mut self.scratch);
             match below.last() {
                 None => {
                     scale_and_shift(input, norm);
-                    layer.input_weight_gradient(products, input, own.input, &sizes);
+                    layer.input_weight_gradient(products, input, own.weights.input, &sizes);
                 }
                 Some(below) => {
                     let states = below.states(&sizes);
                     let own_input = if self.has_dropped { &self.dropped[index - 1][..states.len()] } else { states };
-                    layer.input_weight_gradient(products, own_input, own.input, &sizes);
+                    layer.input_weight_gradient(products, own_input, own.weights.input, &sizes);
                     layer.input_gradient(products, weights.input, state_gradients, &sizes);
                     if self.has_dropped {
                         let mask = &self.masks[index - 1];

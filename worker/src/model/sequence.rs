@@ -11,7 +11,7 @@ pub enum States {
     /// gradient of the full size, which would make a pass quadratic in time.)
     Steps(Vec<Tensor<3>>),
     /// All at once, `[pack, batch, time, hidden]`.
-    Whole(Tensor<4>),
+    Whole(Box<Tensor<4>>),
 }
 
 impl States {
@@ -41,7 +41,7 @@ impl States {
                     .flat_map(|step| (0..time).map(|t| f32::from(u8::from(t == *step as usize))))
                     .collect();
                 let chosen = Tensor::from_data(TensorData::new(chosen, [pack, batch, time, 1]), &states.device());
-                (states.clone() * chosen).sum_dim(2).reshape([pack, batch, hidden])
+                (states.as_ref().clone() * chosen).sum_dim(2).reshape([pack, batch, hidden])
             }
         }
     }
@@ -50,7 +50,7 @@ impl States {
     pub fn without_graph(self) -> States {
         match self {
             States::Steps(steps) => States::Steps(steps.into_iter().map(Tensor::inner).collect()),
-            States::Whole(states) => States::Whole(states.inner()),
+            States::Whole(states) => States::Whole(Box::new(states.inner())),
         }
     }
 

@@ -78,7 +78,7 @@ impl Model for Transformer {
             let wide = gelu(linear(wide, parameters, &name("linear1")));
             x = x + dropout.apply(whole(linear(wide, parameters, &name("linear2"))));
         }
-        States::Whole(whole(layer_norm(flat(x), parameters, "encoder.norm")))
+        States::Whole(Box::new(whole(layer_norm(flat(x), parameters, "encoder.norm"))))
     }
 }
 

@@ -95,12 +95,21 @@ impl Device {
 
     /// The card's name, without what a name in metadata cannot have.
     fn part(self) -> String {
-        #[cfg(any(feature = "vulkan", feature = "cuda"))]
-        let name = self.burn().identity().map(|identity| identity.name);
-        #[cfg(not(any(feature = "vulkan", feature = "cuda")))]
-        let name: Option<String> = None;
-        name.unwrap_or_else(|| "unknown".to_string()).chars().filter(|c| !c.is_control()).collect()
+        let name = identity(self).unwrap_or_else(|| "unknown".to_string());
+        name.chars().filter(|c| !c.is_control()).collect()
     }
+}
+
+/// What a card calls itself; opens it.
+#[cfg(any(feature = "vulkan", feature = "cuda"))]
+fn identity(device: Device) -> Option<String> {
+    device.burn().identity().map(|identity| identity.name)
+}
+
+/// Without a GPU backend there is no card to ask.
+#[cfg(not(any(feature = "vulkan", feature = "cuda")))]
+fn identity(_: Device) -> Option<String> {
+    None
 }
 
 /// As `--device` takes it.

@@ -15,7 +15,7 @@ use curvefleet_proto::study::{States as ProbedStates, Statistics};
 
 use super::checkpoint::{self, Checkpoint, RunState};
 use super::core::CoreLearner;
-use super::curve::{Curve, EpochRecord};
+use super::curve::Curve;
 use super::device::Device;
 use super::learner::{Batch, DeviceError, Learner};
 use super::member::Member;
@@ -324,9 +324,4 @@ impl<'a> Training<'a> {
             member.note_curve(curve);
         }
     }
-}
-
-/// The last epoch's record of a run, where it has one.
-pub fn last_record(outcome: &Outcome) -> Option<&EpochRecord> {
-    outcome.curve.epochs.last()
 }
