@@ -88,6 +88,11 @@ fn wrong_files_are_told_the_line_the_key_and_what_is_allowed() {
             "a count such as",
         ),
         ("name = \"m\"\npreset = \"loud\"\n[[data]]\nname = \"joints\"\nformat = \"generated\"\n", "line 2", "`sound`"),
+        (
+            "name = \"m\"\npack_size = 9\n[[data]]\nname = \"joints\"\nformat = \"generated\"\n",
+            "line 2",
+            "between 1 and `shard_size`",
+        ),
         ("name = \"m\"\n", "", "[[data]]"),
         ("name = \"m\"\n[[data]]\nname = \"joints\"\nformat = \"mat\"\n", "line 4", "`ts`"),
         ("name = \"m\"\n[[data]]\nname = \"joints\"\nformat = \"ts\"\n", "line 4", "`files`"),
@@ -110,11 +115,34 @@ fn wrong_files_are_told_the_line_the_key_and_what_is_allowed() {
         ("[[conditions]]\n[[conditions]]\n", "line 6", "`name` of its own"),
         ("[[models]]\nkind = \"lstm\"\n[[models]]\nname = \"b\"\nkind = \"lstm\"\n", "line 7", "same network"),
         ("[[models]]\nkind = \"perceptron\"\n", "line 6", "`lstm`"),
+        ("[[models]]\nkind = \"gru\"\nheads = 2\n", "line 7", "goes with `kind = \"transformer\"`"),
+        ("[[models]]\nkind = \"transformer\"\nhidden = 6\nheads = 4\n", "line 8", "does not divide the hidden size 6"),
+        ("[[models]]\nkind = \"transformer\"\nheads = 2\n", "line 7", "does not divide the hidden size 3"),
+        ("[[models]]\nkind = \"rnn\"\ndropout = 0.5\n", "line 7", "one layer"),
+        ("[[models]]\nkind = \"rnn\"\nlayers = 2\ndropout = 1.0\n", "line 8", "below 1"),
+        ("[[models]]\nkind = \"mean-pool\"\nhidden = 4\n", "line 7", "has no layers"),
+        ("[probe]\nl2 = 0.0\n", "line 6", "above 0"),
+        ("[probe]\nkind = \"logistic\"\nscoring = \"leave-one-out\"\n", "line 7", "held-out"),
+        ("[training]\nclass_weights = \"some\"\n", "line 6", "`balanced`"),
     ];
     for (tail, line, words) in added {
         let error = resolve(&format!("{MINIMAL}{tail}")).unwrap_err();
         assert!(error.starts_with(line) && error.contains(words), "{tail}\n gave: {error}");
     }
+}
+
+#[test]
+fn models_are_called_by_their_kind_and_heads_divide_what_they_are_given() {
+    let kinds = ["lstm", "gru", "rnn", "transformer", "mean-pool"];
+    let models: String = kinds.iter().map(|kind| format!("[[models]]\nkind = \"{kind}\"\n")).collect();
+    let study =
+        resolve(&format!("{MINIMAL}{models}[[models]]\nname = \"wide\"\nkind = \"transformer\"\nhidden = 12\n"))
+            .unwrap();
+    let names: Vec<&str> = study.models.iter().map(|model| model.name.as_str()).collect();
+    assert_eq!(names, [&kinds[..], &["wide"]].concat());
+    let cells = plan::cells(&study).unwrap();
+    let heads: Vec<u32> = cells[..6].iter().map(|cell| plan::RunSettings::of(&study, cell).model.heads).collect();
+    assert_eq!(heads, [1, 1, 1, 1, 1, 4], "three features have one head, twelve units four");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use curvefleet_analysis::read::manifest::{ManifestRow, Outcome, read_manifest};
 use curvefleet_proto::limits::MAX_RUNS_PER_CHECK;
 use curvefleet_proto::plan::{self, work};
 use curvefleet_proto::store::Store;
-use curvefleet_proto::study::{Classes, Study};
+use curvefleet_proto::study::{Classes, Model, ProbeKind, Study};
 use curvefleet_proto::v1::CheckRunsRequest;
 use object_store::ObjectStore;
 use object_store::path::Path;
@@ -22,8 +22,8 @@ use crate::study_source::{StudySource, open_existing};
 
 /// What one core does in a second with matrices large enough, and what it spends on a batch's time step besides, for a rough
 /// estimate of the time; docs/benchmarks.md has the measurements.
-const FLOP_PER_CORE_SECOND: f64 = 10e9;
-const SECONDS_PER_BATCH_STEP: f64 = 100e-6;
+const FLOP_PER_CORE_SECOND: f64 = 50e9;
+const SECONDS_PER_BATCH_STEP: f64 = 5e-6;
 
 /// Show what a study file would run, how much work that is, and what is done already.
 #[derive(Debug, Args)]
@@ -148,17 +148,7 @@ fn print_parts(study: &Study, lines: &[Line]) {
             .unwrap_or(0)
     };
     for model in &study.models {
-        let hidden = if model.hidden == 0 {
-            "as many hidden units as features".to_string()
-        } else {
-            counted(u64::from(model.hidden), "hidden unit")
-        };
-        say!(
-            "  model       {}: {}, {hidden}, up to {}",
-            model.name,
-            counted(u64::from(model.layers), "layer"),
-            counted(parameters(&model.name), "parameter")
-        );
+        say!("  model       {}, up to {}", described(model), counted(parameters(&model.name), "parameter"));
     }
     say!(
         "  training    {} each, batches of {}, {}",
@@ -166,7 +156,33 @@ fn print_parts(study: &Study, lines: &[Line]) {
         study.training.batch_size,
         counted(study.seeds.len() as u64, "seed")
     );
-    say!("  probe       {} nearest neighbours, {}", study.probe.k, study.probe.scoring.as_str());
+    let classifier = match study.probe.kind {
+        ProbeKind::Knn => format!("{} nearest neighbours", study.probe.k),
+        ProbeKind::NearestMean => "nearest class mean".to_string(),
+        ProbeKind::Logistic => format!("logistic regression (l2 = {})", study.probe.l2),
+    };
+    say!("  probe       {classifier}, {}", study.probe.scoring.as_str());
+}
+
+/// A model in one line: its name, its kind where that is another, and its sizes.
+fn described(model: &Model) -> String {
+    let kind = model.kind.as_str();
+    let mut text = model.name.clone();
+    if model.name != kind {
+        text += &format!(" ({kind})");
+    }
+    if !model.kind.has_layers() {
+        return text;
+    }
+    let hidden = match model.hidden {
+        0 => "as many hidden units as features".to_string(),
+        hidden => counted(u64::from(hidden), "hidden unit"),
+    };
+    text += &format!(": {}, {hidden}", counted(u64::from(model.layers), "layer"));
+    if model.dropout > 0.0 {
+        text += &format!(", dropout {}", model.dropout);
+    }
+    text
 }
 
 /// `15 pairs of classes`, `1 set of classes`.

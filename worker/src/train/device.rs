@@ -82,7 +82,7 @@ impl Device {
         match self {
             Device::Cpu { .. } | Device::Flex => burn::tensor::Device::flex(),
             #[cfg(feature = "vulkan")]
-            Device::Vulkan { index } => burn::tensor::Device::vulkan(match index {
+            Device::Vulkan { index } => burn::tensor::Device::wgpu(match index {
                 Some(index) => burn::tensor::DeviceKind::DiscreteGpu(index),
                 None => burn::tensor::DeviceKind::DefaultDevice,
             }),
