@@ -7,8 +7,8 @@
 //! are themselves asked about, each product serves both ways, so that half the matrix is enough.
 //!
 //! Where many states are nearer to one another than the rounding can tell, such as padded steps that approach a fixed point, shortlists
-//! overflow. Those askers are searched again with one of their own states as the centre, which makes the numbers of its surroundings
-//! small and so their rounding; what is left after that is measured in full.
+//! overflow. Those askers are searched again, group by group, with one of their own states as the centre, which makes the numbers of its
+//! surroundings small and so their rounding; what is left after that is measured in full.
 
 use pulp::Arch;
 
@@ -21,6 +21,8 @@ use super::points::{Exclude, Points};
 use super::search::Search;
 use super::vote::{Context, Shortlist, Vote};
 
+/// How much nearer, in squared distance, askers must be to one of theirs than to the middle of all to be searched again around it.
+const NEARER: f32 = 64.0;
 /// Askers with overflowing shortlists from which another search pays; fewer are measured in full.
 const SEARCHED_AGAIN: usize = 16;
 
@@ -40,6 +42,10 @@ pub(super) struct Knn {
     answers: Vec<u32>,
     /// Askers whose shortlists overflowed, as places of one each.
     crowded: Vec<Place>,
+    /// Those of them that are near one another.
+    group: Vec<Place>,
+    /// The centre of the first search, `[hidden]`.
+    middle: Vec<f32>,
     search: Search,
 }
 
@@ -58,6 +64,8 @@ impl Knn {
             vote: Vote::new(classes),
             answers: Vec::new(),
             crowded: Vec::new(),
+            group: Vec::new(),
+            middle: Vec::new(),
             search: Search::new(arch),
         }
     }
@@ -84,10 +92,24 @@ impl Knn {
         if fitted > 0 && self.k > 0 {
             let fitted = Fitted { points: fit, members: &self.members, states: fitted, k: self.k };
             let context = Context { arch, states, hidden, distinct: &self.distinct, fitted };
-            answer(context, &self.askers, &mut self.search, &mut self.crowded, &mut self.vote, &mut self.answers);
+            answer(
+                context,
+                &self.askers,
+                &mut self.search,
+                Again { crowded: &mut self.crowded, group: &mut self.group, middle: &mut self.middle },
+                &mut self.vote,
+                &mut self.answers,
+            );
         }
         predictions.extend(self.askers.of_query.iter().map(|asker| self.answers[*asker as usize]));
     }
+}
+
+/// Buffers for askers that are searched again.
+struct Again<'a> {
+    crowded: &'a mut Vec<Place>,
+    group: &'a mut Vec<Place>,
+    middle: &'a mut Vec<f32>,
 }
 
 /// Answers all askers.
@@ -95,11 +117,12 @@ fn answer(
     context: Context<'_>,
     askers: &Askers,
     search: &mut Search,
-    crowded: &mut Vec<Place>,
+    again: Again<'_>,
     vote: &mut Vote,
     answers: &mut [u32],
 ) {
     let Context { arch, states, hidden, distinct, fitted } = context;
+    let Again { crowded, group, middle } = again;
     search.shortlists.reset(askers.all.len(), fitted.k, fitted.states);
     centred::mean(arch, states, distinct, hidden, &mut search.centre);
     if askers.places.len() == fitted.states && distinct.len() == fitted.states {
@@ -113,22 +136,38 @@ fn answer(
         let each = (place.first..place.end).map(|first| Place { state: place.state, first, end: first + 1 });
         crowded.extend(each.filter(|place| search.shortlists.entries(place.first as usize).is_none()));
     }
-    while crowded.len() >= SEARCHED_AGAIN {
-        let before = crowded.len();
-        let centre = &states[distinct.row(crowded[0].state as usize) * hidden..][..hidden];
-        search.centre.clear();
-        search.centre.extend(centre.iter().map(|value| if value.is_finite() { *value } else { 0.0 }));
-        crowded.iter().for_each(|place| search.shortlists.clear(place.first as usize));
-        search.one_way(context, askers, crowded);
-        settle(context, askers, search, crowded, vote, answers);
-        crowded.retain(|place| search.shortlists.entries(place.first as usize).is_none());
-        if before - crowded.len() < before / 8 {
-            break;
+    middle.clear();
+    middle.extend_from_slice(&search.centre);
+    while let Some(first) = crowded.first() {
+        let state = |place: &Place| &states[distinct.row(place.state as usize) * hidden..][..hidden];
+        let centre = state(first);
+        // Askers much nearer to this one than it is to the middle of all: around it, they are easy to tell apart.
+        let near = squared_distance(centre, middle) / NEARER;
+        group.clear();
+        let mut is_first = true;
+        crowded.retain(|place| {
+            let joins = std::mem::take(&mut is_first) || squared_distance(state(place), centre) <= near;
+            if joins {
+                group.push(*place);
+            }
+            !joins
+        });
+        if group.len() >= SEARCHED_AGAIN {
+            search.centre.clear();
+            search.centre.extend(centre.iter().map(|value| if value.is_finite() { *value } else { 0.0 }));
+            group.iter().for_each(|place| search.shortlists.clear(place.first as usize));
+            search.one_way(context, askers, group);
+            settle(context, askers, search, group, vote, answers);
+            group.retain(|place| search.shortlists.entries(place.first as usize).is_none());
+        }
+        for place in group.iter() {
+            answers[place.first as usize] = vote.among_all(context, askers.all[place.first as usize]);
         }
     }
-    for place in crowded {
-        answers[place.first as usize] = vote.among_all(context, askers.all[place.first as usize]);
-    }
+}
+
+fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
 /// Counts the votes of all askers at `places`, the rows of the last search, whose shortlists did not overflow.
