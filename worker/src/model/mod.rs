@@ -6,7 +6,7 @@
 //! that PyTorch gives them.
 //!
 //! - [`Model`]: what a model must give
-//! - [`parameters`]: parameters by name, and their initial values
+//! - [`mod@parameters`]: parameters by name, and their initial values
 //! - [`sequence`]: states of a pack of runs on a device
 //! - [`recurrent`]: what LSTM, GRU and Elman networks share
 //! - [`lstm`], [`gru`], [`rnn`], [`transformer`], [`mean_pool`]: the models
