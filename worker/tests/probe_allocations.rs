@@ -1,37 +1,12 @@
 //! Probing allocates nothing once its buffers have grown. This test counts allocations of the whole process, so it stands alone.
 #![allow(clippy::unwrap_used)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod counting;
 
+use counting::{Counting, allocations};
 use curvefleet_worker::probe::{Classifier, Exclude, Points, Prober, States};
 use curvefleet_worker::rng;
 use pulp::Arch;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-/// The system's allocator, with a count of what is asked of it.
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`, which is the same there.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the pointer came from the system's allocator with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the pointer came from the system's allocator with this layout.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -79,9 +54,9 @@ fn probing_allocates_nothing_from_its_second_use_on() {
         let (mut first, mut second) = (Vec::new(), Vec::new());
         prober.curve(&states, fit, queries, &mut first);
         second.reserve(TIME);
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let before = allocations();
         prober.curve(&states, fit, queries, &mut second);
-        let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+        let allocations = allocations() - before;
         assert_eq!(allocations, 0, "{classifier:?}, {exclude:?}");
         assert_eq!(first, second);
     }

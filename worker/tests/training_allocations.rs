@@ -2,37 +2,15 @@
 //! that nothing else is counted.
 #![allow(clippy::unwrap_used)]
 
+mod counting;
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use counting::{Counting, allocations};
 use curvefleet_proto::study::{Labels, ModelKind, Preset};
 use curvefleet_worker::train::Device;
 use support::{model, observed, settings};
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
-// SAFETY: every call goes on to the system's allocator as it came; counting has no influence on what is allocated.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the promises that `System` asks for.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above; the pointer is one that `System` gave.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -52,7 +30,7 @@ fn an_epoch_allocates_nothing_but_its_record() {
             (settings.model.layers, settings.model.dropout) = (2, 0.2);
             let mut counts = Vec::with_capacity(64);
             let mut observe = |_: &curvefleet_worker::train::Training<'_>| {
-                counts.push(ALLOCATIONS.load(Ordering::Relaxed));
+                counts.push(allocations());
                 ControlFlow::Continue(())
             };
             observed(&settings, &selection, &[3], Device::CORE, None, &mut observe).unwrap();
