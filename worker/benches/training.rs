@@ -73,8 +73,8 @@ impl Trainer {
             let first = samples[0] as usize;
             let range = first..first + samples.len();
             let last_steps = &self.last_steps[range.clone()];
-            self.network.forward(&Sequences { x: &self.x, samples, last_steps }, None);
-            let targets = Targets { labels: &self.labels[range], last_steps, class_weights: &[1.0, 1.0] };
+            self.network.forward(&Sequences { x: &self.x, samples, last_steps, all_steps: true }, None);
+            let targets = Targets { labels: &self.labels[range], class_weights: &[1.0, 1.0] };
             loss += self.network.backward(&targets);
             self.network.step();
         }

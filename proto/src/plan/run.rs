@@ -12,7 +12,7 @@ use crate::study::{Condition, Model, ModelKind, Probe, Study, Training};
 
 /// The version of the training code's numbers. Raised whenever the same settings would give other curves, so that old and new
 /// runs never count as the same.
-pub const NUMBERS_VERSION: u32 = 2;
+pub const NUMBERS_VERSION: u32 = 3;
 
 /// A hash of all that decides a run's numbers and of nothing else: not the study's name, not the model's, not the machine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

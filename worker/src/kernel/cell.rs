@@ -2,7 +2,8 @@
 
 use super::Real;
 
-/// The arithmetic of one time step of one sample. Gates lie one after another in a row of `GATES * hidden` numbers.
+/// The arithmetic of one time step of one sample. Gates lie one after another in a row of `GATES * hidden` numbers. Units are taken
+/// in blocks ([`super::block`]).
 pub trait Cell: Send + Sync + std::fmt::Debug + 'static {
     /// Gates, each with its own rows in the weights.
     const GATES: usize;
@@ -11,10 +12,10 @@ pub trait Cell: Send + Sync + std::fmt::Debug + 'static {
     /// Whether the way back differs between the input's and the state's side of the gates.
     const SPLIT: bool;
 
-    /// From the gates' sums to the new state.
-    fn forward<R: Real>(step: Forward<'_, R>);
-    /// From the gradient at the new state to the gradients at the gates and at the old state.
-    fn backward<R: Real>(step: Backward<'_, R>);
+    /// From the gates' sums to the new state, for the `N` units from `at` on, or as many as are left.
+    fn forward<R: Real, const N: usize>(step: &mut Forward<'_, R>, at: usize);
+    /// From the gradient at the new state to the gradients at the gates and at the old state, for the same.
+    fn backward<R: Real, const N: usize>(step: &mut Backward<'_, R>, at: usize);
 }
 
 /// One step forward of one sample.

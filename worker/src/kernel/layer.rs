@@ -1,14 +1,16 @@
 //! One recurrent layer on slices: forward, and back-propagation through time, for any [`Cell`].
 //!
-//! What makes it fast: the input projection of all time steps is one matrix product; each step adds one product with the packed
-//! recurrent weights; weight gradients are one product over all steps at the end. No gradient with respect to the network's input
-//! is needed, because batch norm over time has no parameters below its statistics: with x̂ the normalised input, P = x̂ W and dG the
-//! gradient at the gates, dγ_t = Σ dG_t ∘ P_t and dβ_t = Σ dG_t · (row sums of W).
+//! Rows lie step by step ([`Steps`]). Each step forward is one product with the input weights and one with the recurrent ones, both
+//! packed once a batch. On the way back, weight gradients gather over a few steps at a time, while what they are made of is in cache.
+//! No gradient with respect to the network's input is needed, because batch norm over time has no parameters below its statistics:
+//! with x̂ the normalised input, P = x̂ W and dG the gradient at the gates, dγ_t = Σ dG_t ∘ P_t and dβ_t = Σ dG_t · (row sums of W).
 
 use std::marker::PhantomData;
 
 use super::cell::{Backward, Cell, Forward};
 use super::step::{AddRows, BackwardStep, Dot, ForwardStep};
+use super::steps::Steps;
+use super::weight_gradient::{Part, WeightGradient};
 use super::{Packed, Products, Real, View, sized};
 use crate::model::Shape;
 
@@ -37,19 +39,24 @@ pub struct Weights<T> {
 /// Where [`Layer::backward`] writes.
 #[derive(Debug)]
 pub struct LayerGradients<'a, R> {
-    /// Of the layer's weights; those of the input's come after, from [`Layer::input_weight_gradient`].
+    /// Of the layer's weights.
     pub weights: Weights<&'a mut [R]>,
     /// Of the batch norm, from the first layer alone.
     pub norm: Option<Affine<&'a mut [R]>>,
 }
 
-/// Sizes of a layer and of the batch at hand.
+/// What a layer runs over.
 #[derive(Debug, Clone, Copy)]
+pub struct Input<'a, R> {
+    /// `[row, input]`.
+    pub values: &'a [R],
+    /// With it, over γ_t values_t + β_t.
+    pub norm: Option<&'a Affine<&'a [R]>>,
+}
+
+/// Sizes of a layer.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Sizes {
-    /// Time steps.
-    pub time: usize,
-    /// Samples.
-    pub batch: usize,
     /// Numbers per time step of the layer's input.
     pub inputs: usize,
     /// Units.
@@ -61,20 +68,21 @@ pub struct Sizes {
 /// One layer's buffers: what the way back needs of the way forward.
 #[derive(Debug, Default)]
 pub struct Layer<R> {
-    /// `[time, batch, gate]`; on the way back of split cells, gradients on the state's side.
+    /// `[row, gate]`; on the way back of split cells, gradients on the state's side.
     projection: Vec<R>,
-    /// `[time, batch, gate]`: activations, then their gradients.
+    /// `[row, gate]`: activations, then their gradients.
     gates: Vec<R>,
-    /// `[time + 1, batch, hidden]`, before the first step zeros.
+    /// `[batch + row, hidden]`, before the first step zeros.
     states: Vec<R>,
-    /// `[time + 1, batch, MEMORY * hidden]`, before the first step zeros.
+    /// `[batch + row, MEMORY * hidden]`, before the first step zeros.
     memory: Vec<R>,
     /// Sums of the rows of the input weights, `[gate]`.
     weight_sums: Vec<R>,
-    packed: Packed<R>,
+    input_weights: Packed<R>,
+    state_weights: Packed<R>,
 }
 
-/// Buffers of one time step, which layers share.
+/// Buffers that layers share.
 #[derive(Debug, Default)]
 pub struct Scratch<R> {
     /// `[gate]`.
@@ -87,6 +95,7 @@ pub struct Scratch<R> {
     carried: Vec<R>,
     /// The same for its memory, `[batch, hidden]`.
     memory_gradient: Vec<R>,
+    weight_gradient: WeightGradient<R>,
 }
 
 impl<T> Weights<T> {
@@ -117,62 +126,63 @@ impl<'a, R> Weights<&'a mut [R]> {
 
 impl Sizes {
     /// Of the layer `index` of a network whose cell has so many gates.
-    pub fn of(shape: &Shape, index: usize, gates: usize, batch: usize) -> Sizes {
+    pub fn of(shape: &Shape, index: usize, gates: usize) -> Sizes {
         let inputs = if index == 0 { shape.features } else { shape.hidden };
-        Sizes { time: shape.time, batch, inputs, hidden: shape.hidden, gates: gates * shape.hidden }
+        Sizes { inputs, hidden: shape.hidden, gates: gates * shape.hidden }
     }
 }
 
 impl<R: Real> Layer<R> {
-    /// The states of the last forward pass, `[time, batch, hidden]`.
-    pub fn states(&self, sizes: &Sizes) -> &[R] {
-        let step = sizes.batch * sizes.hidden;
-        &self.states[step..(sizes.time + 1) * step]
+    /// The states of the last forward pass, `[row, hidden]`.
+    pub fn states(&self, sizes: &Sizes, steps: &Steps) -> &[R] {
+        &self.states[steps.batch() * sizes.hidden..][..steps.rows() * sizes.hidden]
     }
 
-    /// Runs over `input`, `[time, batch, input]`; with `norm`, over γ_t input_t + β_t.
+    /// Runs over the input.
     pub fn forward<C: Cell>(
         &mut self,
         products: &mut Products<R>,
         weights: &Weights<&[R]>,
-        norm: Option<&Affine<&[R]>>,
-        input: &[R],
+        input: Input<'_, R>,
         sizes: &Sizes,
+        steps: &Steps,
         scratch: &mut Scratch<R>,
     ) {
-        let Sizes { time, batch, inputs, hidden, gates } = *sizes;
-        let (gate_step, state_step, memory_step) = (batch * gates, batch * hidden, batch * C::MEMORY * hidden);
-        let projection = sized(&mut self.projection, time * gate_step);
-        self.packed.pack(products.arch(), View::new(weights.input, gates, inputs).transposed());
-        products.multiply(projection, View::new(input, time * batch, inputs), &self.packed);
-        self.packed.pack(products.arch(), View::new(weights.state, gates, hidden).transposed());
+        let Sizes { inputs, hidden, gates } = *sizes;
+        let (kept, batch, rows) = (C::MEMORY * hidden, steps.batch(), steps.rows());
+        self.input_weights.pack(products.arch(), View::new(weights.input, gates, inputs).transposed());
+        self.state_weights.pack(products.arch(), View::new(weights.state, gates, hidden).transposed());
         let weight_sums = sized(&mut self.weight_sums, gates);
         for (sum, row) in weight_sums.iter_mut().zip(weights.input.chunks_exact(inputs)) {
             *sum = row.iter().fold(R::ZERO, |sum, weight| sum + *weight);
         }
 
-        let all_gates = sized(&mut self.gates, time * gate_step);
-        let states = sized(&mut self.states, (time + 1) * state_step);
-        let memory = sized(&mut self.memory, (time + 1) * memory_step);
-        states[..state_step].fill(R::ZERO);
-        memory[..memory_step].fill(R::ZERO);
+        let projections = sized(&mut self.projection, rows * gates);
+        let all_gates = sized(&mut self.gates, rows * gates);
+        let states = sized(&mut self.states, (batch + rows) * hidden);
+        let memory = sized(&mut self.memory, (batch + rows) * kept);
+        states[..batch * hidden].fill(R::ZERO);
+        memory[..batch * kept].fill(R::ZERO);
         let offset = sized(&mut scratch.offset, gates);
-        for t in 0..time {
-            let step_gates = &mut all_gates[t * gate_step..][..gate_step];
-            let (states_before, states) = states[t * state_step..].split_at_mut(state_step);
-            let (memory_before, memory) = memory[t * memory_step..].split_at_mut(memory_step);
+        for t in (0..steps.time()).take_while(|t| steps.active(*t) > 0) {
+            let (active, range, before) = (steps.active(t), steps.range(t), start_before(steps, t));
+            let step_gates = &mut all_gates[range.start * gates..range.end * gates];
+            let (states_before, states) = states.split_at_mut((batch + range.start) * hidden);
+            let (memory_before, memory) = memory.split_at_mut((batch + range.start) * kept);
+            let states_before = &states_before[before * hidden..][..active * hidden];
+            let projection = &mut projections[range.start * gates..range.end * gates];
+            let step_input = &input.values[range.start * inputs..range.end * inputs];
+            products.multiply(projection, View::new(step_input, active, inputs), &self.input_weights);
             match t {
                 0 => step_gates.fill(R::ZERO),
-                _ => products.multiply(step_gates, View::new(states_before, batch, hidden), &self.packed),
+                _ => products.multiply(step_gates, View::new(states_before, active, hidden), &self.state_weights),
             }
-            let scale = norm.map_or(R::ONE, |norm| norm.gamma[t]);
-            let shift = norm.map_or(R::ZERO, |norm| norm.beta[t]);
+            let (scale, shift) = input.norm.map_or((R::ONE, R::ZERO), |norm| (norm.gamma[t], norm.beta[t]));
             let biases = weights.input_bias.iter().zip(weights.state_bias);
             for ((offset, sum), (input_bias, state_bias)) in offset.iter_mut().zip(&*weight_sums).zip(biases) {
                 let bias = if C::SPLIT { *input_bias } else { *input_bias + *state_bias };
                 *offset = bias + shift * *sum;
             }
-            let projection = &projection[t * gate_step..][..gate_step];
             let step = Forward {
                 gates: step_gates,
                 projection,
@@ -180,91 +190,111 @@ impl<R: Real> Layer<R> {
                 offset,
                 state_bias: weights.state_bias,
                 state_before: states_before,
-                memory_before,
-                state: states,
-                memory,
+                memory_before: &memory_before[before * kept..][..active * kept],
+                state: &mut states[..active * hidden],
+                memory: &mut memory[..active * kept],
             };
-            products.arch().dispatch(ForwardStep::<R, C> { step, sizes, cell: PhantomData });
+            products.arch().dispatch(ForwardStep::<R, C> { step, hidden, cell: PhantomData });
         }
     }
 
-    /// Goes back through the last forward pass, from the loss gradients at the states, `[time, batch, hidden]`, which are used up,
-    /// to those of the weights and of the batch norm, where the layer is the first.
+    /// Goes back through the last forward pass, from the loss gradients at the states, `[row, hidden]`, which are used up, to those of
+    /// the weights and of the batch norm, where the layer is the first. `input` is what the layer ran over.
+    #[expect(clippy::too_many_arguments, reason = "they are what a layer is made of, and all differ in type")]
     pub fn backward<C: Cell>(
         &mut self,
         products: &mut Products<R>,
         weights: &Weights<&[R]>,
+        input: Input<'_, R>,
         state_gradients: &mut [R],
-        gradients: &mut LayerGradients<'_, R>,
+        gradients: LayerGradients<'_, R>,
         sizes: &Sizes,
+        steps: &Steps,
         scratch: &mut Scratch<R>,
     ) {
-        let Sizes { time, batch, hidden, gates, .. } = *sizes;
-        let (gate_step, state_step, memory_step) = (batch * gates, batch * hidden, batch * C::MEMORY * hidden);
-        self.packed.pack(products.arch(), View::new(weights.state, gates, hidden));
-        let carried = sized(&mut scratch.carried, state_step);
-        let memory_gradient = sized(&mut scratch.memory_gradient, state_step);
+        let Sizes { hidden, gates, .. } = *sizes;
+        let (kept, batch) = (C::MEMORY * hidden, steps.batch());
+        self.state_weights.pack(products.arch(), View::new(weights.state, gates, hidden));
+        let carried = sized(&mut scratch.carried, batch * hidden);
+        let memory_gradient = sized(&mut scratch.memory_gradient, batch * hidden);
         memory_gradient.fill(R::ZERO);
-        let state_gates = sized(&mut scratch.state_gates, if C::SPLIT { gate_step } else { 0 });
+        let state_gates = sized(&mut scratch.state_gates, if C::SPLIT { batch * gates } else { 0 });
         let gate_sums = sized(&mut scratch.gate_sums, gates);
-        let LayerGradients { weights: gradients, norm } = gradients;
+        let LayerGradients { weights: gradients, mut norm } = gradients;
         gradients.input_bias.fill(R::ZERO);
         gradients.state_bias.fill(R::ZERO);
-        for t in (0..time).rev() {
-            let state_gradient = &mut state_gradients[t * state_step..][..state_step];
-            if t + 1 < time {
-                state_gradient.iter_mut().zip(&*carried).for_each(|(here, later)| *here += *later);
-            }
-            let step_gates = &mut self.gates[t * gate_step..][..gate_step];
-            let projection = &mut self.projection[t * gate_step..][..gate_step];
-            let (states, memory) = (&self.states[t * state_step..], &self.memory[t * memory_step..]);
+        scratch.weight_gradient.begin(sizes);
+        let mut gathered = steps.time();
+        for t in (0..steps.time()).rev() {
+            let (active, range, before) = (steps.active(t), steps.range(t), start_before(steps, t));
+            let state_gradient = &mut state_gradients[range.start * hidden..range.end * hidden];
+            let later = &carried[..steps.active(t + 1) * hidden];
+            state_gradient.iter_mut().zip(later).for_each(|(here, later)| *here += *later);
+            let step_gates = &mut self.gates[range.start * gates..range.end * gates];
+            let projection = &mut self.projection[range.start * gates..range.end * gates];
+            let state_gates = if C::SPLIT { &mut state_gates[..active * gates] } else { &mut state_gates[..0] };
             let step = Backward {
                 gates: step_gates,
                 state_gates,
                 state_gradient,
-                memory_gradient,
-                direct: carried,
-                state_before: &states[..state_step],
-                memory_before: &memory[..memory_step],
-                memory: &memory[memory_step..2 * memory_step],
+                memory_gradient: &mut memory_gradient[..active * hidden],
+                direct: &mut carried[..active * hidden],
+                state_before: &self.states[before * hidden..][..active * hidden],
+                memory_before: &self.memory[before * kept..][..active * kept],
+                memory: &self.memory[(batch + range.start) * kept..][..active * kept],
             };
-            products.arch().dispatch(BackwardStep::<R, C> { step, sizes, cell: PhantomData });
-            gate_sums.fill(R::ZERO);
-            products.arch().dispatch(AddRows { sums: gate_sums, rows: step_gates });
+            let step = BackwardStep::<R, C> { step, hidden, gate_sums, projection, cell: PhantomData };
+            let scale_gradient = products.arch().dispatch(step);
             gradients.input_bias.iter_mut().zip(&*gate_sums).for_each(|(bias, sum)| *bias += *sum);
-            if let Some(norm) = norm {
-                norm.gamma[t] = products.arch().dispatch(Dot { a: step_gates, b: projection });
+            if let Some(norm) = &mut norm {
+                norm.gamma[t] = scale_gradient;
                 norm.beta[t] = products.arch().dispatch(Dot { a: gate_sums, b: &self.weight_sums[..gates] });
             }
+            let carried = &mut carried[..active * hidden];
             if C::SPLIT {
                 products.arch().dispatch(AddRows { sums: gradients.state_bias, rows: state_gates });
                 if t > 0 {
-                    products.accumulate(carried, View::new(state_gates, batch, gates), &self.packed);
+                    products.accumulate(carried, View::new(state_gates, active, gates), &self.state_weights);
                 }
                 projection.copy_from_slice(state_gates);
             } else if t > 0 {
-                products.multiply(carried, View::new(step_gates, batch, gates), &self.packed);
+                products.multiply(carried, View::new(step_gates, active, gates), &self.state_weights);
+            }
+            if t == 0 || steps.between(t, gathered).len() >= WeightGradient::<R>::ROWS {
+                let part = Part {
+                    steps,
+                    first: t,
+                    end: gathered,
+                    input,
+                    states: &self.states,
+                    input_side: &self.gates,
+                    state_side: C::SPLIT.then_some(&self.projection[..]),
+                };
+                scratch.weight_gradient.add(products, &part);
+                gathered = t;
             }
         }
+        scratch.weight_gradient.finish(C::SPLIT, gradients.input, gradients.state);
         if !C::SPLIT {
             gradients.state_bias.copy_from_slice(gradients.input_bias);
         }
-        let state_side = if C::SPLIT { &self.projection } else { &self.gates };
-        let state_side = View::new(state_side, time * batch, gates).transposed();
-        products.multiply_long(gradients.state, state_side, View::new(&self.states, time * batch, hidden));
     }
 
-    /// Gradient of the input weights after [`Layer::backward`]; `input` is what they were multiplied with, `[time, batch, input]`.
-    pub fn input_weight_gradient(&self, products: &mut Products<R>, input: &[R], gradient: &mut [R], sizes: &Sizes) {
-        let steps = sizes.time * sizes.batch;
-        let gates = View::new(&self.gates, steps, sizes.gates).transposed();
-        products.multiply_long(gradient, gates, View::new(input, steps, sizes.inputs));
+    /// Loss gradient at the input, `[row, input]`, after [`Layer::backward`].
+    pub fn input_gradient(
+        &mut self,
+        products: &mut Products<R>,
+        weights: &[R],
+        gradient: &mut [R],
+        sizes: &Sizes,
+        steps: &Steps,
+    ) {
+        self.input_weights.pack(products.arch(), View::new(weights, sizes.gates, sizes.inputs));
+        products.multiply(gradient, View::new(&self.gates, steps.rows(), sizes.gates), &self.input_weights);
     }
+}
 
-    /// Loss gradient at the input, `[time, batch, input]`, after [`Layer::backward`].
-    pub fn input_gradient(&mut self, products: &mut Products<R>, weights: &[R], gradient: &mut [R], sizes: &Sizes) {
-        self.packed.pack(products.arch(), View::new(weights, sizes.gates, sizes.inputs));
-        let steps = sizes.time * sizes.batch;
-        products.multiply(gradient, View::new(&self.gates, steps, sizes.gates), &self.packed);
-    }
+/// Where the rows of the step before `t` begin in a layer's states and memory.
+pub(super) fn start_before(steps: &Steps, t: usize) -> usize {
+    if t == 0 { 0 } else { steps.batch() + steps.range(t - 1).start }
 }

@@ -5,6 +5,7 @@ use pulp::Arch;
 use super::layer::Affine;
 use super::readout::{Linear, Readout, Targets};
 use super::recurrent::{Gradients, Layers};
+use super::steps::Steps;
 use super::time_norm::RunningStatistics;
 use super::update::Update;
 use super::{Products, Real, sized};
@@ -27,9 +28,17 @@ pub struct Network<R> {
     layers: Box<dyn Layers<R>>,
     readout: Readout<R>,
     products: Products<R>,
-    /// x̂ of the last pass, `[time, batch, feature]`.
+    /// Rows of the last pass by time step.
+    steps: Steps,
+    /// The order of the samples within each step, as places in the batch.
+    order: Vec<u32>,
+    /// The samples in that order.
+    samples: Vec<u32>,
+    /// The row at which each sample of the batch is read out.
+    read_rows: Vec<usize>,
+    /// x̂ of the last pass, `[row, feature]`.
     input: Vec<R>,
-    /// `[time, batch, hidden]`.
+    /// `[row, hidden]`.
     state_gradients: Vec<R>,
 }
 
@@ -42,6 +51,8 @@ pub struct Sequences<'a, R> {
     pub samples: &'a [u32],
     /// The step at which each is read out.
     pub last_steps: &'a [u32],
+    /// Whether the states of all steps are wanted, and not only those up to where each sample is read out.
+    pub all_steps: bool,
 }
 
 impl<R: Real> Network<R> {
@@ -64,6 +75,10 @@ impl<R: Real> Network<R> {
             layers,
             readout: Readout::default(),
             products: Products::new(arch, threads),
+            steps: Steps::default(),
+            order: Vec::new(),
+            samples: Vec::new(),
+            read_rows: Vec::new(),
             input: Vec::new(),
             state_gradients: Vec::new(),
         }
@@ -71,35 +86,38 @@ impl<R: Real> Network<R> {
 
     /// A forward pass as in training: by the batch's own statistics, which move the running ones. Gives the logits, `[batch, class]`.
     pub fn forward(&mut self, batch: &Sequences<'_, R>, dropout: Option<&mut Stream>) -> &[R] {
+        self.arrange(batch);
         self.normalise(batch, Statistics::Batch);
-        self.pass(batch, dropout)
+        self.pass(dropout)
     }
 
     /// A forward pass outside training. Gives the logits, `[batch, class]`.
     pub fn evaluate(&mut self, batch: &Sequences<'_, R>, statistics: Statistics) -> &[R] {
+        self.arrange(batch);
         self.normalise(batch, statistics);
-        self.pass(batch, None)
+        self.pass(None)
     }
 
-    /// The top layer's states in the last forward pass, `[time, batch, hidden]`.
+    /// The top layer's states in the last forward pass: `[time, batch, hidden]` if it was asked for all steps.
     pub fn states(&self) -> &[R] {
         self.layers.states()
     }
 
     /// The loss of the last forward pass; leaves its gradients in `gradients`. To be called once for each pass.
     pub fn backward(&mut self, targets: &Targets<'_>) -> f64 {
-        let Shape { time, hidden, classes, .. } = self.shape;
+        let Shape { time, features, hidden, classes, .. } = self.shape;
         let (norm, layers, linear) = split(&self.shape, &self.parameters);
-        let (layer_end, batch) = (2 * time + layers.len(), targets.labels.len());
+        let (layer_end, rows) = (2 * time + layers.len(), self.steps.rows());
         let (norm_and_layers, readout) = self.gradients.split_at_mut(layer_end);
         let (weight, bias) = readout.split_at_mut(classes * hidden);
-        let state_gradients = sized(&mut self.state_gradients, time * batch * hidden);
-        let loss = self.readout.loss(&mut self.products, &linear, targets, Linear { weight, bias }, state_gradients);
+        let state_gradients = sized(&mut self.state_gradients, rows * hidden);
+        let (products, of_readout) = (&mut self.products, Linear { weight, bias });
+        let loss = self.readout.loss(products, &linear, targets, &self.read_rows, of_readout, state_gradients);
         let (gamma, rest) = norm_and_layers.split_at_mut(time);
         let (beta, layer_gradients) = rest.split_at_mut(time);
         let gradients = Gradients { layers: layer_gradients, norm: Affine { gamma, beta } };
-        let input = &mut self.input[..time * batch * self.shape.features];
-        self.layers.backward(&mut self.products, layers, &norm, input, state_gradients, gradients);
+        let input = &self.input[..rows * features];
+        self.layers.backward(products, layers, &norm, input, state_gradients, gradients);
         loss
     }
 
@@ -108,20 +126,42 @@ impl<R: Real> Network<R> {
         self.update.apply(self.products.arch(), &mut self.parameters, &self.gradients);
     }
 
-    fn normalise(&mut self, batch: &Sequences<'_, R>, statistics: Statistics) {
-        let size = self.shape.time * batch.samples.len() * self.shape.features;
-        let (arch, out) = (self.products.arch(), sized(&mut self.input, size));
-        match statistics {
-            Statistics::Batch => self.statistics.normalise_by_batch(arch, batch.x, batch.samples, out),
-            Statistics::Running => self.statistics.normalise_by_running(arch, batch.x, batch.samples, out),
+    /// Decides which samples take part in which steps. Where not all steps are wanted, those that go furthest stand first.
+    fn arrange(&mut self, batch: &Sequences<'_, R>) {
+        let (time, last) = (self.shape.time, |place: &u32| batch.last_steps[*place as usize]);
+        self.order.clear();
+        self.order.extend(0..batch.samples.len() as u32);
+        if batch.all_steps {
+            self.steps.whole(time, batch.samples.len());
+        } else {
+            self.order.sort_unstable_by_key(|place| (std::cmp::Reverse(last(place)), *place));
+            self.steps.until(time, self.order.iter().map(last));
+        }
+        self.samples.clear();
+        self.samples.extend(self.order.iter().map(|place| batch.samples[*place as usize]));
+        self.read_rows.resize(batch.samples.len(), 0);
+        for (row, place) in self.order.iter().enumerate() {
+            self.read_rows[*place as usize] = self.steps.range(last(place) as usize).start + row;
         }
     }
 
-    fn pass(&mut self, batch: &Sequences<'_, R>, dropout: Option<&mut Stream>) -> &[R] {
+    fn normalise(&mut self, batch: &Sequences<'_, R>, statistics: Statistics) {
+        let (arch, out) = (self.products.arch(), sized(&mut self.input, self.steps.rows() * self.shape.features));
+        match statistics {
+            Statistics::Batch => {
+                self.statistics.normalise_by_batch(arch, batch.x, &self.samples, &self.steps, out);
+            }
+            Statistics::Running => {
+                self.statistics.normalise_by_running(arch, batch.x, &self.samples, &self.steps, out);
+            }
+        }
+    }
+
+    fn pass(&mut self, dropout: Option<&mut Stream>) -> &[R] {
         let (norm, layers, linear) = split(&self.shape, &self.parameters);
-        let input = &self.input[..self.shape.time * batch.samples.len() * self.shape.features];
-        self.layers.forward(&mut self.products, layers, &norm, input, dropout);
-        self.readout.forward(&mut self.products, &linear, self.layers.states(), batch.last_steps)
+        let input = &self.input[..self.steps.rows() * self.shape.features];
+        self.layers.forward(&mut self.products, layers, &norm, input, &self.steps, dropout);
+        self.readout.forward(&mut self.products, &linear, self.layers.states(), &self.read_rows)
     }
 }
 

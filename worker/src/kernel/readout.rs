@@ -1,4 +1,4 @@
-//! The linear read-out of the states at each sample's last step, and its cross-entropy.
+//! The linear read-out of each sample's state at the step where it is read, and its cross-entropy.
 
 use super::{Packed, Products, Real, View, sized};
 
@@ -26,19 +26,13 @@ pub struct Linear<W> {
 }
 
 impl<R: Real> Readout<R> {
-    /// Logits `[batch, class]` of the states `[time, batch, hidden]` at each sample's step in `last_steps`.
-    pub fn forward(
-        &mut self,
-        products: &mut Products<R>,
-        linear: &Linear<&[R]>,
-        states: &[R],
-        last_steps: &[u32],
-    ) -> &[R] {
-        let (batch, classes) = (last_steps.len(), linear.bias.len());
+    /// Logits `[batch, class]` of the states `[row, hidden]`; `rows` is the row that is read for each sample.
+    pub fn forward(&mut self, products: &mut Products<R>, linear: &Linear<&[R]>, states: &[R], rows: &[usize]) -> &[R] {
+        let (batch, classes) = (rows.len(), linear.bias.len());
         let hidden = linear.weight.len() / classes;
         let read = sized(&mut self.read, batch * hidden);
-        for (n, (step, row)) in last_steps.iter().zip(read.chunks_exact_mut(hidden)).enumerate() {
-            row.copy_from_slice(&states[(*step as usize * batch + n) * hidden..][..hidden]);
+        for (row, read) in rows.iter().zip(read.chunks_exact_mut(hidden)) {
+            read.copy_from_slice(&states[row * hidden..][..hidden]);
         }
         self.packed.pack(products.arch(), View::new(linear.weight, classes, hidden).transposed());
         let logits = sized(&mut self.logits, batch * classes);
@@ -51,12 +45,13 @@ impl<R: Real> Readout<R> {
 
     /// The loss of the last [`Readout::forward`]: cross-entropy, the mean over the batch weighted by each sample's class. Leaves
     /// behind the gradients with respect to the read-out's parameters, and to the states in `state_gradients`
-    /// (`[time, batch, hidden]`, zero where nothing was read).
+    /// (`[row, hidden]`, zero where nothing was read).
     pub fn loss(
         &mut self,
         products: &mut Products<R>,
         linear: &Linear<&[R]>,
         targets: &Targets<'_>,
+        rows: &[usize],
         gradients: Linear<&mut [R]>,
         state_gradients: &mut [R],
     ) -> f64 {
@@ -83,8 +78,8 @@ impl<R: Real> Readout<R> {
             View::new(linear.weight, classes, hidden),
         );
         state_gradients.fill(R::ZERO);
-        for (n, (step, row)) in targets.last_steps.iter().zip(read_gradients.chunks_exact(hidden)).enumerate() {
-            state_gradients[(*step as usize * batch + n) * hidden..][..hidden].copy_from_slice(row);
+        for (row, gradient) in rows.iter().zip(read_gradients.chunks_exact(hidden)) {
+            state_gradients[row * hidden..][..hidden].copy_from_slice(gradient);
         }
         loss
     }
@@ -95,8 +90,6 @@ impl<R: Real> Readout<R> {
 pub struct Targets<'a> {
     /// `[batch]`.
     pub labels: &'a [u32],
-    /// The step at which each sample is read, `[batch]`.
-    pub last_steps: &'a [u32],
     /// What a sample counts, by its class.
     pub class_weights: &'a [f64],
 }

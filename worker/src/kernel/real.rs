@@ -44,8 +44,10 @@ pub trait Real:
     fn lanes<S: Simd>(values: &[Self]) -> (&[Self::Lanes<S>], &[Self]);
     /// A slice as whole registers and a rest.
     fn lanes_mut<S: Simd>(values: &mut [Self]) -> (&mut [Self::Lanes<S>], &mut [Self]);
-    /// The lanes of one register.
-    fn unpack<S: Simd>(lanes: &Self::Lanes<S>) -> &[Self];
+    /// A slice shorter than a register, as the first lanes of one; the others are zero.
+    fn load_short<S: Simd>(simd: S, values: &[Self]) -> Self::Lanes<S>;
+    /// The first lanes of a register, to a slice shorter than it.
+    fn store_short<S: Simd>(simd: S, values: &mut [Self], lanes: Self::Lanes<S>);
     /// The same number in every lane.
     fn splat<S: Simd>(simd: S, value: Self) -> Self::Lanes<S>;
     /// `a * b + c` in every lane.
@@ -101,8 +103,12 @@ impl Real for f32 {
         S::as_mut_simd_f32s(values)
     }
     #[inline(always)]
-    fn unpack<S: Simd>(lanes: &S::f32s) -> &[f32] {
-        pulp::bytemuck::cast_slice(std::slice::from_ref(lanes))
+    fn load_short<S: Simd>(simd: S, values: &[f32]) -> S::f32s {
+        simd.partial_load_f32s(values)
+    }
+    #[inline(always)]
+    fn store_short<S: Simd>(simd: S, values: &mut [f32], lanes: S::f32s) {
+        simd.partial_store_f32s(values, lanes);
     }
     #[inline(always)]
     fn splat<S: Simd>(simd: S, value: f32) -> S::f32s {
@@ -156,8 +162,12 @@ impl Real for f64 {
         S::as_mut_simd_f64s(values)
     }
     #[inline(always)]
-    fn unpack<S: Simd>(lanes: &S::f64s) -> &[f64] {
-        pulp::bytemuck::cast_slice(std::slice::from_ref(lanes))
+    fn load_short<S: Simd>(simd: S, values: &[f64]) -> S::f64s {
+        simd.partial_load_f64s(values)
+    }
+    #[inline(always)]
+    fn store_short<S: Simd>(simd: S, values: &mut [f64], lanes: S::f64s) {
+        simd.partial_store_f64s(values, lanes);
     }
     #[inline(always)]
     fn splat<S: Simd>(simd: S, value: f64) -> S::f64s {

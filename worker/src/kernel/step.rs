@@ -6,22 +6,31 @@ use std::marker::PhantomData;
 use pulp::{Simd, WithSimd};
 
 use super::Real;
+use super::block::{HALF, LANES};
 use super::cell::{Backward, Cell, Forward};
-use super::layer::Sizes;
 
-/// One step forward of all samples of a batch.
+/// Products that are summed side by side; fixed, so that no compiler or instruction set changes their order.
+const SUMS: usize = 16;
+
+/// One step forward of all samples that take part in it.
 pub(super) struct ForwardStep<'a, R, C> {
     /// As for one sample, with a leading batch dimension on all but the biases.
     pub step: Forward<'a, R>,
-    pub sizes: &'a Sizes,
+    /// Units.
+    pub hidden: usize,
     pub cell: PhantomData<C>,
 }
 
-/// One step back of all samples of a batch.
+/// One step back of all samples that take part in it, and sums over them.
 pub(super) struct BackwardStep<'a, R, C> {
     /// As for one sample, with a leading batch dimension.
     pub step: Backward<'a, R>,
-    pub sizes: &'a Sizes,
+    /// Units.
+    pub hidden: usize,
+    /// Σ of the gradients at the gates, on the input's side, `[gate]`.
+    pub gate_sums: &'a mut [R],
+    /// What the input's side was made of, `[batch, gate]`; Σ of its products with the gradients is returned.
+    pub projection: &'a [R],
     pub cell: PhantomData<C>,
 }
 
@@ -31,7 +40,7 @@ pub(super) struct AddRows<'a, R> {
     pub rows: &'a [R],
 }
 
-/// Σ a ∘ b in sixteen interleaved sums, whose order no compiler or instruction set changes.
+/// Σ a ∘ b.
 pub(super) struct Dot<'a, R> {
     pub a: &'a [R],
     pub b: &'a [R],
@@ -42,10 +51,10 @@ impl<R: Real, C: Cell> WithSimd for ForwardStep<'_, R, C> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let (Sizes { batch, hidden, gates, .. }, step) = (*self.sizes, self.step);
-        let kept = C::MEMORY * hidden;
-        for n in 0..batch {
-            C::forward(Forward {
+        let ForwardStep { step, hidden, .. } = self;
+        let (gates, kept, whole) = (C::GATES * hidden, C::MEMORY * hidden, hidden / LANES * LANES);
+        for n in 0..step.state.len() / hidden {
+            let mut sample = Forward {
                 gates: &mut step.gates[n * gates..(n + 1) * gates],
                 projection: &step.projection[n * gates..(n + 1) * gates],
                 scale: step.scale,
@@ -55,20 +64,29 @@ impl<R: Real, C: Cell> WithSimd for ForwardStep<'_, R, C> {
                 memory_before: &step.memory_before[n * kept..(n + 1) * kept],
                 state: &mut step.state[n * hidden..(n + 1) * hidden],
                 memory: &mut step.memory[n * kept..(n + 1) * kept],
-            });
+            };
+            for at in (0..whole).step_by(LANES) {
+                C::forward::<R, LANES>(&mut sample, at);
+            }
+            for at in (whole..hidden).step_by(HALF) {
+                C::forward::<R, HALF>(&mut sample, at);
+            }
         }
     }
 }
 
 impl<R: Real, C: Cell> WithSimd for BackwardStep<'_, R, C> {
-    type Output = ();
+    type Output = R;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let (Sizes { batch, hidden, gates, .. }, step) = (*self.sizes, self.step);
-        let (kept, split) = (C::MEMORY * hidden, if C::SPLIT { gates } else { 0 });
-        for n in 0..batch {
-            C::backward(Backward {
+    fn with_simd<S: Simd>(self, _: S) -> R {
+        let BackwardStep { step, hidden, gate_sums, projection, .. } = self;
+        let (gates, kept, whole) = (C::GATES * hidden, C::MEMORY * hidden, hidden / LANES * LANES);
+        let split = if C::SPLIT { gates } else { 0 };
+        let mut products = [R::ZERO; SUMS];
+        gate_sums.fill(R::ZERO);
+        for n in 0..step.state_gradient.len() / hidden {
+            let mut sample = Backward {
                 gates: &mut step.gates[n * gates..(n + 1) * gates],
                 state_gates: &mut step.state_gates[n * split..(n + 1) * split],
                 state_gradient: &step.state_gradient[n * hidden..(n + 1) * hidden],
@@ -77,8 +95,17 @@ impl<R: Real, C: Cell> WithSimd for BackwardStep<'_, R, C> {
                 state_before: &step.state_before[n * hidden..(n + 1) * hidden],
                 memory_before: &step.memory_before[n * kept..(n + 1) * kept],
                 memory: &step.memory[n * kept..(n + 1) * kept],
-            });
+            };
+            for at in (0..whole).step_by(LANES) {
+                C::backward::<R, LANES>(&mut sample, at);
+            }
+            for at in (whole..hidden).step_by(HALF) {
+                C::backward::<R, HALF>(&mut sample, at);
+            }
+            add_row(gate_sums, sample.gates);
+            add_products(&mut products, sample.gates, &projection[n * gates..(n + 1) * gates]);
         }
+        total(products)
     }
 }
 
@@ -88,7 +115,7 @@ impl<R: Real> WithSimd for AddRows<'_, R> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         for row in self.rows.chunks_exact(self.sums.len()) {
-            self.sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += *value);
+            add_row(self.sums, row);
         }
     }
 }
@@ -98,15 +125,31 @@ impl<R: Real> WithSimd for Dot<'_, R> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> R {
-        const LANES: usize = 16;
-        let ((a, a_rest), (b, b_rest)) = (self.a.as_chunks::<LANES>(), self.b.as_chunks::<LANES>());
-        let mut sums = [R::ZERO; LANES];
-        for (a, b) in a.iter().zip(b) {
-            for lane in 0..LANES {
-                sums[lane] = a[lane].mul_add(b[lane], sums[lane]);
-            }
-        }
-        let sum = sums.into_iter().fold(R::ZERO, |sum, lane| sum + lane);
-        a_rest.iter().zip(b_rest).fold(sum, |sum, (a, b)| a.mul_add(*b, sum))
+        let mut products = [R::ZERO; SUMS];
+        add_products(&mut products, self.a, self.b);
+        total(products)
     }
+}
+
+#[inline(always)]
+fn add_row<R: Real>(sums: &mut [R], row: &[R]) {
+    sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += *value);
+}
+
+#[inline(always)]
+fn add_products<R: Real>(sums: &mut [R; SUMS], a: &[R], b: &[R]) {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<SUMS>(), b.as_chunks::<SUMS>());
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..SUMS {
+            sums[lane] = a[lane].mul_add(b[lane], sums[lane]);
+        }
+    }
+    for (lane, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
+        sums[lane] = a.mul_add(*b, sums[lane]);
+    }
+}
+
+#[inline(always)]
+fn total<R: Real>(sums: [R; SUMS]) -> R {
+    sums.into_iter().fold(R::ZERO, |sum, lane| sum + lane)
 }

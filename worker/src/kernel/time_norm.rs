@@ -6,7 +6,8 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::Real;
+use super::steps::Steps;
+use super::{Real, sized};
 
 /// Added to the variance before the square root, as in PyTorch.
 pub const EPSILON: f64 = 1e-5;
@@ -20,23 +21,28 @@ pub struct RunningStatistics<R> {
     pub mean: Vec<R>,
     /// Variance, initially 1.
     pub variance: Vec<R>,
+    /// One time step of a batch, `[batch, feature]`.
+    step: Vec<R>,
 }
 
 impl<R: Real> RunningStatistics<R> {
     /// Mean 0 and variance 1 for `time` steps.
     pub fn new(time: usize) -> RunningStatistics<R> {
-        RunningStatistics { mean: vec![R::ZERO; time], variance: vec![R::ONE; time] }
+        RunningStatistics { mean: vec![R::ZERO; time], variance: vec![R::ONE; time], step: Vec::new() }
     }
 
-    /// Normalises a batch by its own statistics and moves the running ones towards them.
+    /// Normalises a batch by its own statistics, those of all its samples at all time steps, and moves the running ones towards them.
     ///
-    /// `x` is `[sample, time, feature]`, of which the batch has the samples named; `out` is `[time, batch, feature]`.
-    pub fn normalise_by_batch(&mut self, arch: Arch, x: &[R], samples: &[u32], out: &mut [R]) {
-        let time = self.mean.len();
-        let size = out.len() / time;
-        for (t, out) in out.chunks_exact_mut(size).enumerate() {
-            gather(x, samples, time, t, out);
-            let (mean, variance) = arch.dispatch(ByOwn { values: out });
+    /// `x` is `[sample, time, feature]`, of which the batch has the samples named; `out` is `[row, feature]`, its rows as `steps` says.
+    pub fn normalise_by_batch(&mut self, arch: Arch, x: &[R], samples: &[u32], steps: &Steps, out: &mut [R]) {
+        let features = out.len() / steps.rows();
+        let size = samples.len() * features;
+        let step = sized(&mut self.step, size);
+        for t in 0..steps.time() {
+            gather(x, samples, steps.time(), t, step);
+            let rows = steps.range(t);
+            let out = &mut out[rows.start * features..rows.end * features];
+            let (mean, variance) = arch.dispatch(ByOwn { values: step, out });
             // PyTorch keeps the unbiased variance; a single value has none, and there the biased one (0) stands in.
             let unbiased = if size > 1 { variance * size as f64 / (size as f64 - 1.0) } else { variance };
             let (keep, take) = (R::of(1.0 - MOMENTUM), R::of(MOMENTUM));
@@ -46,18 +52,23 @@ impl<R: Real> RunningStatistics<R> {
     }
 
     /// Normalises a batch by the running statistics, which stay as they are (evaluation mode).
-    pub fn normalise_by_running(&self, arch: Arch, x: &[R], samples: &[u32], out: &mut [R]) {
-        let time = self.mean.len();
-        let size = out.len() / time;
-        for (t, out) in out.chunks_exact_mut(size).enumerate() {
-            gather(x, samples, time, t, out);
-            arch.dispatch(By { mean: self.mean[t], variance: self.variance[t], values: out });
+    pub fn normalise_by_running(&mut self, arch: Arch, x: &[R], samples: &[u32], steps: &Steps, out: &mut [R]) {
+        let features = out.len() / steps.rows();
+        for t in 0..steps.time() {
+            let rows = steps.range(t);
+            let step = sized(&mut self.step, rows.len() * features);
+            gather(x, &samples[..rows.len()], steps.time(), t, step);
+            let out = &mut out[rows.start * features..rows.end * features];
+            arch.dispatch(By { mean: self.mean[t], variance: self.variance[t], values: step, out });
         }
     }
 }
 
 /// Step `t` of the samples, `[batch, feature]`.
 fn gather<R: Real>(x: &[R], samples: &[u32], time: usize, t: usize, out: &mut [R]) {
+    if samples.is_empty() {
+        return;
+    }
     let features = out.len() / samples.len();
     for (sample, out) in samples.iter().zip(out.chunks_exact_mut(features)) {
         let start = (*sample as usize * time + t) * features;
@@ -79,14 +90,16 @@ fn sum<R: Real>(values: &[R], f: impl Fn(f64) -> f64) -> f64 {
     sums.iter().sum::<f64>() + rest.iter().map(|value| f(value.double())).sum::<f64>()
 }
 
-/// Normalises values by their own mean and (biased) variance, and gives both.
+/// Normalises the first of some values, as many as `out` takes, by the mean and (biased) variance of all, and gives both.
 struct ByOwn<'a, R> {
-    values: &'a mut [R],
+    values: &'a [R],
+    out: &'a mut [R],
 }
 
-/// Normalises values by a given mean and variance.
+/// Normalises the first of some values, as many as `out` takes, by a given mean and variance.
 struct By<'a, R> {
-    values: &'a mut [R],
+    values: &'a [R],
+    out: &'a mut [R],
     mean: R,
     variance: R,
 }
@@ -99,7 +112,7 @@ impl<R: Real> WithSimd for ByOwn<'_, R> {
         let count = self.values.len() as f64;
         let mean = sum(self.values, |value| value) / count;
         let variance = sum(self.values, |value| (value - mean) * (value - mean)) / count;
-        By { values: self.values, mean: R::of(mean), variance: R::of(variance) }.with_simd(simd);
+        By { values: self.values, out: self.out, mean: R::of(mean), variance: R::of(variance) }.with_simd(simd);
         (mean, variance)
     }
 }
@@ -110,8 +123,8 @@ impl<R: Real> WithSimd for By<'_, R> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let scale = R::ONE / (self.variance + R::of(EPSILON)).sqrt();
-        for value in self.values {
-            *value = (*value - self.mean) * scale;
+        for (out, value) in self.out.iter_mut().zip(self.values) {
+            *out = (*value - self.mean) * scale;
         }
     }
 }

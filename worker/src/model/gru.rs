@@ -9,7 +9,7 @@ use burn::tensor::activation::{sigmoid, tanh};
 
 use super::recurrent::{RecurrentModel, Step, split_gates};
 use crate::kernel::Real;
-use crate::kernel::block::{LANES, load, store};
+use crate::kernel::block::{Block, load, store};
 use crate::kernel::cell::{Backward, Cell, Forward};
 
 /// The gated recurrent unit.
@@ -23,65 +23,58 @@ impl Cell for Gru {
     const SPLIT: bool = true;
 
     #[inline(always)]
-    fn forward<R: Real>(step: Forward<'_, R>) {
+    fn forward<R: Real, const N: usize>(step: &mut Forward<'_, R>, at: usize) {
         let hidden = step.state.len();
-        let (reset, rest) = step.gates.split_at_mut(hidden);
-        let (update, candidate) = rest.split_at_mut(hidden);
-        let [input_r, input_z, input_n] = thirds(step.projection, hidden);
-        let [offset_r, offset_z, offset_n] = thirds(step.offset, hidden);
-        let [bias_r, bias_z, bias_n] = thirds(step.state_bias, hidden);
-        for at in (0..hidden).step_by(LANES) {
-            let (mut r, mut z, mut kept) = (load(reset, at), load(update, at), load(candidate, at));
-            let inputs = [load(input_r, at), load(input_z, at), load(input_n, at)];
-            let offsets = [load(offset_r, at), load(offset_z, at), load(offset_n, at)];
-            let biases = [load(bias_r, at), load(bias_z, at), load(bias_n, at)];
-            let (before, mut n, mut state) = (load(step.state_before, at), [R::ZERO; LANES], [R::ZERO; LANES]);
-            for lane in 0..LANES {
-                let input_r = inputs[0][lane].mul_add(step.scale, offsets[0][lane]);
-                let input_z = inputs[1][lane].mul_add(step.scale, offsets[1][lane]);
-                let input_n = inputs[2][lane].mul_add(step.scale, offsets[2][lane]);
-                r[lane] = (input_r + (r[lane] + biases[0][lane])).sigmoid();
-                z[lane] = (input_z + (z[lane] + biases[1][lane])).sigmoid();
-                kept[lane] += biases[2][lane];
-                n[lane] = r[lane].mul_add(kept[lane], input_n).tanh();
-                state[lane] = z[lane].mul_add(before[lane] - n[lane], n[lane]);
-            }
-            store(reset, at, r);
-            store(update, at, z);
-            store(candidate, at, n);
-            store(step.memory, at, kept);
-            store(step.state, at, state);
+        let [reset, update, candidate] = thirds_mut(step.gates, hidden);
+        let (mut r, mut z): (Block<R, N>, Block<R, N>) = (load(reset, at), load(update, at));
+        let mut kept: Block<R, N> = load(candidate, at);
+        let inputs: [Block<R, N>; 3] = thirds(step.projection, hidden).map(|part| load(part, at));
+        let offsets: [Block<R, N>; 3] = thirds(step.offset, hidden).map(|part| load(part, at));
+        let biases: [Block<R, N>; 3] = thirds(step.state_bias, hidden).map(|part| load(part, at));
+        let before: Block<R, N> = load(step.state_before, at);
+        let (mut n, mut state) = ([R::ZERO; N], [R::ZERO; N]);
+        for lane in 0..N {
+            let input_r = inputs[0][lane].mul_add(step.scale, offsets[0][lane]);
+            let input_z = inputs[1][lane].mul_add(step.scale, offsets[1][lane]);
+            let input_n = inputs[2][lane].mul_add(step.scale, offsets[2][lane]);
+            r[lane] = (input_r + (r[lane] + biases[0][lane])).sigmoid();
+            z[lane] = (input_z + (z[lane] + biases[1][lane])).sigmoid();
+            kept[lane] += biases[2][lane];
+            n[lane] = r[lane].mul_add(kept[lane], input_n).tanh();
+            state[lane] = z[lane].mul_add(before[lane] - n[lane], n[lane]);
         }
+        store(reset, at, r);
+        store(update, at, z);
+        store(candidate, at, n);
+        store(step.memory, at, kept);
+        store(step.state, at, state);
     }
 
     #[inline(always)]
-    fn backward<R: Real>(step: Backward<'_, R>) {
+    fn backward<R: Real, const N: usize>(step: &mut Backward<'_, R>, at: usize) {
         let hidden = step.state_gradient.len();
-        let (reset, rest) = step.gates.split_at_mut(hidden);
-        let (update, candidate) = rest.split_at_mut(hidden);
-        let (state_reset, rest) = step.state_gates.split_at_mut(hidden);
-        let (state_update, state_candidate) = rest.split_at_mut(hidden);
-        for at in (0..hidden).step_by(LANES) {
-            let (mut r, mut z, mut n) = (load(reset, at), load(update, at), load(candidate, at));
-            let (gradient, before, kept) =
-                (load(step.state_gradient, at), load(step.state_before, at), load(step.memory, at));
-            let (mut direct, mut state_n) = ([R::ZERO; LANES], [R::ZERO; LANES]);
-            for lane in 0..LANES {
-                let (gate_r, gate_z, gate_n) = (r[lane], z[lane], n[lane]);
-                direct[lane] = gradient[lane] * gate_z;
-                n[lane] = gradient[lane] * (R::ONE - gate_z) * (R::ONE - gate_n * gate_n);
-                z[lane] = gradient[lane] * (before[lane] - gate_n) * gate_z * (R::ONE - gate_z);
-                r[lane] = n[lane] * kept[lane] * gate_r * (R::ONE - gate_r);
-                state_n[lane] = n[lane] * gate_r;
-            }
-            store(reset, at, r);
-            store(update, at, z);
-            store(candidate, at, n);
-            store(state_reset, at, r);
-            store(state_update, at, z);
-            store(state_candidate, at, state_n);
-            store(step.direct, at, direct);
+        let [reset, update, candidate] = thirds_mut(step.gates, hidden);
+        let [state_reset, state_update, state_candidate] = thirds_mut(step.state_gates, hidden);
+        let (mut r, mut z): (Block<R, N>, Block<R, N>) = (load(reset, at), load(update, at));
+        let mut n: Block<R, N> = load(candidate, at);
+        let gradient: Block<R, N> = load(step.state_gradient, at);
+        let (before, kept): (Block<R, N>, Block<R, N>) = (load(step.state_before, at), load(step.memory, at));
+        let (mut direct, mut state_n) = ([R::ZERO; N], [R::ZERO; N]);
+        for lane in 0..N {
+            let (gate_r, gate_z, gate_n) = (r[lane], z[lane], n[lane]);
+            direct[lane] = gradient[lane] * gate_z;
+            n[lane] = gradient[lane] * (R::ONE - gate_z) * (R::ONE - gate_n * gate_n);
+            z[lane] = gradient[lane] * (before[lane] - gate_n) * gate_z * (R::ONE - gate_z);
+            r[lane] = n[lane] * kept[lane] * gate_r * (R::ONE - gate_r);
+            state_n[lane] = n[lane] * gate_r;
         }
+        store(reset, at, r);
+        store(update, at, z);
+        store(candidate, at, n);
+        store(state_reset, at, r);
+        store(state_update, at, z);
+        store(state_candidate, at, state_n);
+        store(step.direct, at, direct);
     }
 }
 
@@ -105,5 +98,12 @@ impl RecurrentModel for Gru {
 fn thirds<R>(gates: &[R], hidden: usize) -> [&[R]; 3] {
     let (reset, rest) = gates.split_at(hidden);
     let (update, candidate) = rest.split_at(hidden);
+    [reset, update, candidate]
+}
+
+#[inline(always)]
+fn thirds_mut<R>(gates: &mut [R], hidden: usize) -> [&mut [R]; 3] {
+    let (reset, rest) = gates.split_at_mut(hidden);
+    let (update, candidate) = rest.split_at_mut(hidden);
     [reset, update, candidate]
 }

@@ -5,7 +5,7 @@ use burn::tensor::activation::tanh;
 
 use super::recurrent::{RecurrentModel, Step};
 use crate::kernel::Real;
-use crate::kernel::block::{LANES, load, store};
+use crate::kernel::block::{Block, load, store};
 use crate::kernel::cell::{Backward, Cell, Forward};
 
 /// Elman's network.
@@ -18,26 +18,23 @@ impl Cell for Rnn {
     const SPLIT: bool = false;
 
     #[inline(always)]
-    fn forward<R: Real>(step: Forward<'_, R>) {
-        for at in (0..step.state.len()).step_by(LANES) {
-            let (mut state, input, offset) = (load(step.gates, at), load(step.projection, at), load(step.offset, at));
-            for lane in 0..LANES {
-                state[lane] = input[lane].mul_add(step.scale, state[lane] + offset[lane]).tanh();
-            }
-            store(step.gates, at, state);
-            store(step.state, at, state);
+    fn forward<R: Real, const N: usize>(step: &mut Forward<'_, R>, at: usize) {
+        let mut state: Block<R, N> = load(step.gates, at);
+        let (input, offset): (Block<R, N>, Block<R, N>) = (load(step.projection, at), load(step.offset, at));
+        for lane in 0..N {
+            state[lane] = input[lane].mul_add(step.scale, state[lane] + offset[lane]).tanh();
         }
+        store(step.gates, at, state);
+        store(step.state, at, state);
     }
 
     #[inline(always)]
-    fn backward<R: Real>(step: Backward<'_, R>) {
-        for at in (0..step.state_gradient.len()).step_by(LANES) {
-            let (mut gate, gradient) = (load(step.gates, at), load(step.state_gradient, at));
-            for lane in 0..LANES {
-                gate[lane] = gradient[lane] * (R::ONE - gate[lane] * gate[lane]);
-            }
-            store(step.gates, at, gate);
+    fn backward<R: Real, const N: usize>(step: &mut Backward<'_, R>, at: usize) {
+        let (mut gate, gradient): (Block<R, N>, Block<R, N>) = (load(step.gates, at), load(step.state_gradient, at));
+        for lane in 0..N {
+            gate[lane] = gradient[lane] * (R::ONE - gate[lane] * gate[lane]);
         }
+        store(step.gates, at, gate);
     }
 }
 

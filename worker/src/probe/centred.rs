@@ -17,9 +17,9 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
-use super::distinct::Distinct;
+use super::vote::Context;
 use crate::kernel::product::View;
 
 /// Rows that are laid side by side at once; the number of columns is a multiple of it.
@@ -46,20 +46,21 @@ pub(super) struct Centred {
 }
 
 impl Centred {
+    /// The number above which no offset of a state lies that is within a squared distance of the state in a column.
+    pub fn offset_within(&self, column: usize, squared_distance: f64) -> f32 {
+        /// More than what the distance, the column's square and the result are rounded by.
+        const ROUNDING: f64 = 1.0 / (1 << 21) as f64;
+        let (half, square) = (0.5 * squared_distance, 0.5 * f64::from(self.squares[column]));
+        (half - square + ROUNDING * (half + square)) as f32 + f32::MIN_POSITIVE
+    }
+
     /// Some columns, as `[hidden, columns]`.
     pub fn columns(&self, columns: Range<usize>) -> View<'_, f32> {
         View::new(&self.values, self.hidden, self.stride).columns_from(columns.start, columns.len())
     }
 
     /// Takes `centre` off the distinct states numbered `chosen`.
-    pub fn load(
-        &mut self,
-        arch: Arch,
-        states: &[f32],
-        distinct: &Distinct,
-        chosen: impl ExactSizeIterator<Item = usize>,
-        centre: &[f32],
-    ) {
+    pub fn load(&mut self, context: Context<'_>, chosen: impl ExactSizeIterator<Item = usize>, centre: &[f32]) {
         let hidden = centre.len();
         (self.hidden, self.width) = (hidden, chosen.len().next_multiple_of(LANES));
         // Lines that lie a power of two apart would fight for the same places in the caches.
@@ -68,7 +69,7 @@ impl Centred {
         for numbers in [&mut self.bases, &mut self.spreads, &mut self.squares] {
             numbers.resize(self.width, 0.0);
         }
-        arch.dispatch(Load { centred: self, states, distinct, chosen, centre });
+        context.arch.dispatch(Load { centred: self, context, chosen, centre });
     }
 
     /// Lays rows side by side, from column `first` on; only `count` of them are states.
@@ -95,8 +96,7 @@ impl Centred {
 /// The vectorised part of [`Centred::load`].
 struct Load<'a, I> {
     centred: &'a mut Centred,
-    states: &'a [f32],
-    distinct: &'a Distinct,
+    context: Context<'a>,
     chosen: I,
     centre: &'a [f32],
 }
@@ -109,9 +109,9 @@ impl<I: ExactSizeIterator<Item = usize>> WithSimd for Load<'_, I> {
         let hidden = self.centre.len();
         for first in (0..self.centred.width).step_by(LANES) {
             let count = LANES.min(self.chosen.len());
-            let mut rows = [&self.states[..hidden]; LANES];
+            let mut rows = [&self.context.states[..hidden]; LANES];
             for (row, state) in rows.iter_mut().zip(self.chosen.by_ref().take(count)) {
-                *row = &self.states[self.distinct.row(state) * hidden..][..hidden];
+                *row = self.context.state(state);
             }
             self.centred.load_rows(first, count, &rows, self.centre);
         }
@@ -151,16 +151,15 @@ fn base_and_spread(square: f64, hidden: usize) -> (f32, f32) {
 }
 
 /// The mean of the distinct states, into `mean`. Units whose mean is not finite get 0.
-pub(super) fn mean(arch: Arch, states: &[f32], distinct: &Distinct, hidden: usize, mean: &mut Vec<f32>) {
+pub(super) fn mean(context: Context<'_>, mean: &mut Vec<f32>) {
     mean.clear();
-    mean.resize(hidden, 0.0);
-    arch.dispatch(Mean { states, distinct, mean });
+    mean.resize(context.hidden, 0.0);
+    context.arch.dispatch(Mean { context, mean });
 }
 
 /// The vectorised part of [`mean`].
 struct Mean<'a> {
-    states: &'a [f32],
-    distinct: &'a Distinct,
+    context: Context<'a>,
     mean: &'a mut [f32],
 }
 
@@ -169,12 +168,11 @@ impl WithSimd for Mean<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Mean { states, distinct, mean } = self;
-        for state in 0..distinct.len() {
-            let row = &states[distinct.row(state) * mean.len()..][..mean.len()];
-            mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        let Mean { context, mean } = self;
+        for state in 0..context.distinct.len() {
+            mean.iter_mut().zip(context.state(state)).for_each(|(sum, value)| *sum += value);
         }
-        let count = distinct.len() as f32;
+        let count = context.distinct.len() as f32;
         mean.iter_mut().for_each(|sum| *sum = if (*sum / count).is_finite() { *sum / count } else { 0.0 });
     }
 }

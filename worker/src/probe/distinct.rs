@@ -42,6 +42,13 @@ impl Distinct {
         self.rows.len()
     }
 
+    /// The state in a row, if it was added.
+    #[inline(always)]
+    pub fn state(&self, row: usize) -> Option<usize> {
+        let state = self.of_row[row];
+        (state != NONE).then_some(state as usize)
+    }
+
     /// A row that holds the state.
     pub fn row(&self, state: usize) -> usize {
         self.rows[state] as usize

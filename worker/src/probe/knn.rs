@@ -7,24 +7,20 @@
 //! are themselves asked about, each product serves both ways, so that half the matrix is enough.
 //!
 //! Where many states are nearer to one another than the rounding can tell, such as padded steps that approach a fixed point, shortlists
-//! overflow. Those askers are searched again, group by group, with one of their own states as the centre, which makes the numbers of its
-//! surroundings small and so their rounding; what is left after that is measured in full.
+//! overflow; those askers are searched again from nearer by ([`crowded`](super::crowded)).
 
 use pulp::Arch;
 
-use super::askers::{Askers, Place};
+use super::askers::Askers;
 use super::centred;
+use super::crowded::Crowded;
 use super::distinct::Distinct;
 use super::fitted::Fitted;
 use super::groups::Groups;
+use super::hints::Hints;
 use super::points::{Exclude, Points};
 use super::search::Search;
-use super::vote::{Context, Shortlist, Vote};
-
-/// How much nearer, in squared distance, askers must be to one of theirs than to the middle of all to be searched again around it.
-const NEARER: f32 = 64.0;
-/// Askers with overflowing shortlists from which another search pays; fewer are measured in full.
-const SEARCHED_AGAIN: usize = 16;
+use super::vote::{Context, Vote};
 
 /// Exact k nearest neighbours, with all buffers that a time step takes.
 #[derive(Debug)]
@@ -40,13 +36,9 @@ pub(super) struct Knn {
     vote: Vote,
     /// The answer to each asker.
     answers: Vec<u32>,
-    /// Askers whose shortlists overflowed, as places of one each.
-    crowded: Vec<Place>,
-    /// Those of them that are near one another.
-    group: Vec<Place>,
-    /// The centre of the first search, `[hidden]`.
-    middle: Vec<f32>,
     search: Search,
+    crowded: Crowded,
+    hints: Hints,
 }
 
 impl Knn {
@@ -63,10 +55,9 @@ impl Knn {
             askers: Askers::default(),
             vote: Vote::new(classes),
             answers: Vec::new(),
-            crowded: Vec::new(),
-            group: Vec::new(),
-            middle: Vec::new(),
             search: Search::new(arch),
+            crowded: Crowded::default(),
+            hints: Hints::default(),
         }
     }
 
@@ -86,6 +77,7 @@ impl Knn {
         self.members.sort(fitted, &self.state_of_point);
         self.distinct.add(arch, states, hidden, queries.rows, &mut self.state_of_query);
         self.askers.find(self.distinct.len(), &self.state_of_query, queries, self.exclude);
+        self.hints.prepare(states.len() / hidden, self.k);
         self.answers.clear();
         self.answers.resize(self.askers.all.len(), 0);
         predictions.clear();
@@ -96,7 +88,8 @@ impl Knn {
                 context,
                 &self.askers,
                 &mut self.search,
-                Again { crowded: &mut self.crowded, group: &mut self.group, middle: &mut self.middle },
+                &mut self.crowded,
+                &mut self.hints,
                 &mut self.vote,
                 &mut self.answers,
             );
@@ -105,88 +98,32 @@ impl Knn {
     }
 }
 
-/// Buffers for askers that are searched again.
-struct Again<'a> {
-    crowded: &'a mut Vec<Place>,
-    group: &'a mut Vec<Place>,
-    middle: &'a mut Vec<f32>,
-}
-
 /// Answers all askers.
 fn answer(
     context: Context<'_>,
     askers: &Askers,
     search: &mut Search,
-    again: Again<'_>,
+    crowded: &mut Crowded,
+    hints: &mut Hints,
     vote: &mut Vote,
     answers: &mut [u32],
 ) {
-    let Context { arch, states, hidden, distinct, fitted } = context;
-    let Again { crowded, group, middle } = again;
+    let fitted = context.fitted;
     search.shortlists.reset(askers.all.len(), fitted.k, fitted.states);
-    centred::mean(arch, states, distinct, hidden, &mut search.centre);
-    if askers.places.len() == fitted.states && distinct.len() == fitted.states {
-        search.both_ways(context, askers);
+    centred::mean(context, &mut search.centre);
+    if askers.places.len() == fitted.states && context.distinct.len() == fitted.states {
+        search.both_ways(context, askers, hints);
     } else {
-        search.one_way(context, askers, &askers.places);
+        search.one_way(context, askers, &askers.places, hints);
     }
-    settle(context, askers, search, &askers.places, vote, answers);
-    crowded.clear();
-    for place in &askers.places {
-        let each = (place.first..place.end).map(|first| Place { state: place.state, first, end: first + 1 });
-        crowded.extend(each.filter(|place| search.shortlists.entries(place.first as usize).is_none()));
-    }
-    middle.clear();
-    middle.extend_from_slice(&search.centre);
-    while let Some(first) = crowded.first() {
-        let state = |place: &Place| &states[distinct.row(place.state as usize) * hidden..][..hidden];
-        let centre = state(first);
-        // Askers much nearer to this one than it is to the middle of all: around it, they are easy to tell apart.
-        let near = squared_distance(centre, middle) / NEARER;
-        group.clear();
-        let mut is_first = true;
-        crowded.retain(|place| {
-            let joins = std::mem::take(&mut is_first) || squared_distance(state(place), centre) <= near;
-            if joins {
-                group.push(*place);
-            }
-            !joins
-        });
-        if group.len() >= SEARCHED_AGAIN {
-            search.centre.clear();
-            search.centre.extend(centre.iter().map(|value| if value.is_finite() { *value } else { 0.0 }));
-            group.iter().for_each(|place| search.shortlists.clear(place.first as usize));
-            search.one_way(context, askers, group);
-            settle(context, askers, search, group, vote, answers);
-            group.retain(|place| search.shortlists.entries(place.first as usize).is_none());
-        }
-        for place in group.iter() {
-            answers[place.first as usize] = vote.among_all(context, askers.all[place.first as usize]);
-        }
-    }
-}
-
-fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
-}
-
-/// Counts the votes of all askers at `places`, the rows of the last search, whose shortlists did not overflow.
-fn settle(
-    context: Context<'_>,
-    askers: &Askers,
-    search: &Search,
-    places: &[Place],
-    vote: &mut Vote,
-    answers: &mut [u32],
-) {
-    for (place, spread) in places.iter().zip(search.row_spreads()) {
-        let here = place.first as usize..place.end as usize;
-        for (asker, answer) in here.clone().zip(&mut answers[here]) {
-            if let Some(entries) = search.shortlists.entries(asker) {
-                let limit = search.shortlists.limit(asker, *spread);
-                let list = Shortlist { entries, limit, spreads: search.column_spreads(), spread: *spread };
-                *answer = vote.among(context, askers.all[asker], list);
+    for (row, place) in askers.places.iter().enumerate() {
+        for number in place.first as usize..place.end as usize {
+            if let Some(list) = search.shortlist(row, number) {
+                let asker = askers.all[number];
+                answers[number] = vote.among(context, asker, list);
+                hints.note(context, asker, vote.near());
             }
         }
     }
+    crowded.answer(context, askers, search, hints, vote, answers);
 }

@@ -11,8 +11,10 @@ use super::shortlists::{Entry, Shortlists};
 pub(super) struct Scan<'a> {
     /// The fitted points.
     pub fitted: Fitted<'a>,
-    /// The fitted states, less the centre.
+    /// Some fitted states, less the centre.
     pub columns: &'a Centred,
+    /// Which of them each column is; `None` where all are, each the column of its number.
+    pub column_states: Option<&'a [u32]>,
     /// The asked states, less the centre; the same as `columns` where each product serves both ways.
     pub rows: &'a Centred,
     /// All askers.
@@ -40,7 +42,7 @@ pub(super) struct Tile<'a> {
 }
 
 impl Scan<'_> {
-    /// Begins: every asker at a state that was fitted has that state on its list.
+    /// Begins. Where all fitted states are columns, every asker at one of them has that one on its list at once.
     pub fn begin(&mut self) {
         self.limits.clear();
         self.limits.resize(self.rows.width, f32::NAN);
@@ -49,7 +51,7 @@ impl Scan<'_> {
             if self.rows.spreads[row] == f32::INFINITY {
                 (self.places[row].first..self.places[row].end)
                     .for_each(|asker| self.shortlists.give_up(asker as usize));
-            } else if own < self.fitted.states {
+            } else if self.column_states.is_none() && own < self.fitted.states {
                 self.take(row, own, self.columns.bases[own] - self.rows.squares[row]);
             } else {
                 self.limits[row] = f32::INFINITY;
@@ -75,7 +77,7 @@ impl Scan<'_> {
         let near = std::array::from_fn(|lane| u8::from(bases[lane] - products[lane] <= limit));
         for lane in marked(near) {
             let low = bases[lane] - products[lane];
-            if low <= self.limits[row] && self.places[row].state as usize != column + lane {
+            if low <= self.limits[row] && !self.has_begun_with(row, column + lane) {
                 self.take(row, column + lane, low);
             }
         }
@@ -92,17 +94,23 @@ impl Scan<'_> {
         }
     }
 
-    /// Offers a fitted state to the askers of a row.
+    /// Whether [`Scan::begin`] has offered a column to the askers of a row.
+    fn has_begun_with(&self, row: usize, column: usize) -> bool {
+        self.column_states.is_none() && self.places[row].state as usize == column
+    }
+
+    /// Offers a column to the askers of a row.
     #[inline(never)]
-    fn take(&mut self, row: usize, state: usize, low: f32) {
-        let (entry, high) = (Entry { state: state as u32, low }, low + self.columns.spreads[state]);
+    fn take(&mut self, row: usize, column: usize, low: f32) {
+        let state = self.column_states.map_or(column, |states| states[column] as usize);
+        let entry = Entry { state: state as u32, low, high: low + self.columns.spreads[column] };
         let spread = self.rows.spreads[row];
         let mut limit = f32::NAN;
         for asker in self.places[row].first as usize..self.places[row].end as usize {
             if low <= self.shortlists.limit(asker, spread) {
                 let weight = self.fitted.weight(state, self.askers[asker].excluded);
                 if weight > 0 {
-                    self.shortlists.take(asker, entry, high, weight, spread);
+                    self.shortlists.take(asker, entry, weight, spread);
                 }
             }
             limit = limit.max(self.shortlists.limit(asker, spread));

@@ -6,9 +6,10 @@ use pulp::Arch;
 
 use super::askers::{Askers, Place};
 use super::centred::Centred;
+use super::hints::Hints;
 use super::scan::{Scan, Tile};
 use super::shortlists::Shortlists;
-use super::vote::Context;
+use super::vote::{Context, Shortlist};
 use crate::kernel::product::{Packed, Products};
 
 /// Columns whose products with all rows are made one after the other: packed, they stay in a second-level cache.
@@ -63,24 +64,54 @@ impl Search {
         }
     }
 
-    /// The spread of each fitted state in the last search.
-    pub fn column_spreads(&self) -> &[f32] {
-        &self.columns.spreads
+    /// What the last search found for an asker, unless it gave up; `row` is the asker's in that search.
+    pub fn shortlist(&self, row: usize, asker: usize) -> Option<Shortlist<'_>> {
+        let spread = self.last_rows().spreads[row];
+        let limit = self.shortlists.limit(asker, spread);
+        self.shortlists.entries(asker).map(|entries| Shortlist { entries, limit, spread })
     }
 
-    /// The spread of each asked state in the last search.
-    pub fn row_spreads(&self) -> &[f32] {
-        if self.symmetric { &self.columns.spreads } else { &self.rows.spreads }
+    /// How far from the centre the k nearest of an asker may lie at most, as far as the last search has seen; `row` is the asker's in
+    /// that search. Not a number if its shortlist was given up.
+    pub fn reach(&self, row: usize, asker: usize) -> f64 {
+        /// What the roundings here and of the squares take, many times over.
+        const MARGIN: f64 = 1.0 + 1e-5;
+        let (square, spread) = (self.last_rows().squares[row], self.last_rows().spreads[row]);
+        let furthest = 2.0 * f64::from(self.shortlists.limit(asker, spread)) + f64::from(square);
+        (f64::from(square).sqrt() + furthest.max(0.0).sqrt()) * MARGIN
     }
 
-    /// Fills the empty shortlists of the askers at `places`.
-    pub fn one_way(&mut self, context: Context<'_>, askers: &Askers, places: &[Place]) {
-        let Context { arch, states, distinct, fitted, .. } = context;
+    /// The asked states in the last search.
+    fn last_rows(&self) -> &Centred {
+        if self.symmetric { &self.columns } else { &self.rows }
+    }
+
+    /// Makes the shortlists of the askers at `places` from all fitted states.
+    pub fn one_way(&mut self, context: Context<'_>, askers: &Askers, places: &[Place], hints: &Hints) {
+        self.columns.load(context, 0..context.fitted.states, &self.centre);
+        self.search_columns(context, askers, places, hints, None);
+    }
+
+    /// Makes the shortlists of the askers at `places` from some fitted states.
+    pub fn among(&mut self, context: Context<'_>, askers: &Askers, places: &[Place], hints: &Hints, among: &[u32]) {
+        self.columns.load(context, among.iter().map(|state| *state as usize), &self.centre);
+        self.search_columns(context, askers, places, hints, Some(among));
+    }
+
+    fn search_columns(
+        &mut self,
+        context: Context<'_>,
+        askers: &Askers,
+        places: &[Place],
+        hints: &Hints,
+        column_states: Option<&[u32]>,
+    ) {
+        let Context { arch, fitted, .. } = context;
         self.symmetric = false;
-        self.columns.load(arch, states, distinct, 0..fitted.states, &self.centre);
-        self.rows.load(arch, states, distinct, places.iter().map(|place| place.state as usize), &self.centre);
+        self.rows.load(context, places.iter().map(|place| place.state as usize), &self.centre);
+        self.begin_shortlists(context, askers, places, hints);
         let Search { columns, rows, limits, shortlists, blocks, .. } = self;
-        let mut scan = Scan { fitted, columns, rows, askers: &askers.all, places, limits, shortlists };
+        let mut scan = Scan { fitted, columns, column_states, rows, askers: &askers.all, places, limits, shortlists };
         scan.begin();
         for first in (0..columns.width).step_by(BLOCK) {
             blocks.pack(columns, first, BLOCK);
@@ -90,14 +121,16 @@ impl Search {
         }
     }
 
-    /// Fills the empty shortlists of all askers, when every fitted state is asked about and no other is.
-    pub fn both_ways(&mut self, context: Context<'_>, askers: &Askers) {
-        let Context { arch, states, distinct, fitted, .. } = context;
+    /// Makes the shortlists of all askers, when every fitted state is asked about and no other is.
+    pub fn both_ways(&mut self, context: Context<'_>, askers: &Askers, hints: &Hints) {
+        let Context { arch, fitted, .. } = context;
         self.symmetric = true;
-        self.columns.load(arch, states, distinct, 0..fitted.states, &self.centre);
+        self.columns.load(context, 0..fitted.states, &self.centre);
+        self.begin_shortlists(context, askers, &askers.places, hints);
         let Search { columns, limits, shortlists, blocks, .. } = self;
         let (rows, places) = (&*columns, &askers.places[..]);
-        let mut scan = Scan { fitted, columns, rows, askers: &askers.all, places, limits, shortlists };
+        let mut scan =
+            Scan { fitted, columns, column_states: None, rows, askers: &askers.all, places, limits, shortlists };
         scan.begin();
         for first in (0..columns.width).step_by(BLOCK) {
             if first > 0 {
@@ -112,6 +145,16 @@ impl Search {
                     scan.both_ways(arch, blocks.multiply(rows, first_row));
                 }
                 scan.one_way(arch, blocks.multiply(rows, first_column));
+            }
+        }
+    }
+
+    fn begin_shortlists(&mut self, context: Context<'_>, askers: &Askers, places: &[Place], hints: &Hints) {
+        let rows = if self.symmetric { &self.columns } else { &self.rows };
+        for (row, place) in places.iter().enumerate() {
+            for asker in place.first as usize..place.end as usize {
+                let reach = hints.reach(context, askers.all[asker]);
+                self.shortlists.begin(asker, rows.offset_within(row, reach));
             }
         }
     }

@@ -13,6 +13,8 @@ pub(super) struct Entry {
     pub state: u32,
     /// Its base less the product with the asker's state: a bound on its offset from below.
     pub low: f32,
+    /// The same with its spread: a bound from above.
+    pub high: f32,
 }
 
 /// One shortlist for each asker.
@@ -32,20 +34,18 @@ pub(super) struct Shortlists {
 const CROWDED: u32 = u32::MAX;
 
 impl Shortlists {
-    /// Empty lists for `askers`, of the k nearest among `states`.
+    /// Empty lists for `askers`, of the k nearest among `states`, to be begun one by one.
     pub fn reset(&mut self, askers: usize, k: usize, states: usize) {
         self.k = k;
         self.capacity = (2 * k + SPARE).min(states);
-        self.highs.clear();
         self.highs.resize(askers * k, f32::INFINITY);
         self.entries.resize(askers * self.capacity, Entry::default());
-        self.lengths.clear();
         self.lengths.resize(askers, 0);
     }
 
-    /// Empties one list.
-    pub fn clear(&mut self, asker: usize) {
-        self.highs[asker * self.k..][..self.k].fill(f32::INFINITY);
+    /// Empties one list. At least k offsets are known to be no larger than `bound`.
+    pub fn begin(&mut self, asker: usize, bound: f32) {
+        self.highs[asker * self.k..][..self.k].fill(bound);
         self.lengths[asker] = 0;
     }
 
@@ -66,13 +66,12 @@ impl Shortlists {
         (length != CROWDED).then(|| &self.entries[asker * self.capacity..][..length as usize])
     }
 
-    /// Takes a state that stands for `weight` points; it must not have been taken before. `high` is the bound on its offset from above,
-    /// `spread` that of the asker's state.
-    pub fn take(&mut self, asker: usize, entry: Entry, high: f32, weight: usize, spread: f32) {
+    /// Takes a state that stands for `weight` points; it must not have been taken before. `spread` is that of the asker's state.
+    pub fn take(&mut self, asker: usize, entry: Entry, weight: usize, spread: f32) {
         let highs = &mut self.highs[asker * self.k..][..self.k];
         for _ in 0..weight {
-            if high < highs[0] {
-                replace_largest(highs, high);
+            if entry.high < highs[0] {
+                replace_largest(highs, entry.high);
             } else {
                 break;
             }
@@ -127,7 +126,7 @@ mod tests {
     fn offer(lists: &mut Shortlists, offsets: impl Iterator<Item = f32>) {
         for (state, low) in offsets.enumerate() {
             if low <= lists.limit(0, 0.5) {
-                lists.take(0, Entry { state: state as u32, low }, low + 0.25, 1, 0.5);
+                lists.take(0, Entry { state: state as u32, low, high: low + 0.25 }, 1, 0.5);
             }
         }
     }
@@ -138,6 +137,7 @@ mod tests {
             let offsets: Vec<f32> = (0..997_u32).map(|i| (i * 613 % 997) as f32).collect();
             let mut lists = Shortlists::default();
             lists.reset(1, k, offsets.len());
+            lists.begin(0, f32::INFINITY);
             offer(&mut lists, offsets.iter().copied());
             assert_eq!(lists.limit(0, 0.5), k as f32 - 1.0 + 0.75);
             let mut near: Vec<f32> = lists.entries(0).unwrap_or_default().iter().map(|entry| entry.low).collect();
@@ -150,6 +150,7 @@ mod tests {
     fn a_list_with_too_many_within_the_bound_is_given_up() {
         let mut lists = Shortlists::default();
         lists.reset(1, 3, 100);
+        lists.begin(0, f32::INFINITY);
         offer(&mut lists, (0..100_u8).map(|i| f32::from(i % 2) * 0.25));
         assert!(lists.entries(0).is_none());
         assert!(lists.limit(0, 0.5).is_nan());

@@ -1,14 +1,13 @@
 //! The vote of an asker's k nearest points, with no more measured than the vote depends on.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::Arch;
 
 use super::askers::Asker;
 use super::distinct::Distinct;
 use super::fitted::Fitted;
+use super::nearest::{Measure, Nearest};
+use super::shells::Shells;
 use super::shortlists::Entry;
-
-/// Numbers of a row that are summed side by side; fixed, so that a distance has the same bits on every machine.
-const LANES: usize = 8;
 
 /// What a vote needs to know.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +24,14 @@ pub(super) struct Context<'a> {
     pub fitted: Fitted<'a>,
 }
 
+impl<'a> Context<'a> {
+    /// A distinct state, `[hidden]`.
+    #[inline(always)]
+    pub fn state(&self, number: usize) -> &'a [f32] {
+        &self.states[self.distinct.row(number) * self.hidden..][..self.hidden]
+    }
+}
+
 /// A shortlist as it stands after the whole search.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shortlist<'a> {
@@ -32,8 +39,6 @@ pub(super) struct Shortlist<'a> {
     pub entries: &'a [Entry],
     /// What lies above is no neighbour.
     pub limit: f32,
-    /// The spread of each fitted state.
-    pub spreads: &'a [f32],
     /// The spread of the asked state.
     pub spread: f32,
 }
@@ -47,8 +52,10 @@ pub(super) struct Vote {
     possible: Vec<u32>,
     /// What the shortlist does not rule out, by the bound from below; then what is unsure of it.
     entries: Vec<Entry>,
-    /// Points that may be among the k nearest, with their exact squared distances.
-    measured: Vec<(f64, u32)>,
+    /// The nearest of those that were measured.
+    nearest: Nearest,
+    /// Rows of the last asker's neighbours.
+    near: Vec<u32>,
 }
 
 impl Vote {
@@ -57,39 +64,62 @@ impl Vote {
         Vote { certain: vec![0; classes], possible: vec![0; classes], ..Vote::default() }
     }
 
+    /// Rows of the last asker's neighbours, or of states about as near.
+    pub fn near(&self) -> impl Iterator<Item = usize> {
+        self.near.iter().map(|row| *row as usize)
+    }
+
     /// The answer when the k nearest are on a shortlist.
     pub fn among(&mut self, context: Context<'_>, asker: Asker, list: Shortlist<'_>) -> u32 {
-        let open_seats = self.seat_certain(context.fitted, asker, list);
+        let open_seats = self.seat_certain(context, asker, list);
         if let Some(winner) = self.winner_whoever_is_seated(open_seats) {
             return winner;
         }
-        self.measured.clear();
-        for place in 0..self.entries.len() {
-            self.measure(context, asker, self.entries[place].state as usize);
-        }
-        self.seat_nearest(context.fitted, open_seats as usize);
+        self.nearest.clear(open_seats as usize);
+        let fitted = self.entries.iter().map(|entry| entry.state as usize);
+        context.arch.dispatch(Measure { context, asker, fitted, nearest: &mut self.nearest });
+        self.seat_nearest(context.fitted);
         self.winner()
+    }
+
+    /// The answer when states around a centre may be near, or any.
+    pub fn among_shells(&mut self, context: Context<'_>, asker: Asker, shells: &Shells) -> u32 {
+        self.nearest.clear(context.fitted.k);
+        if !shells.search(context, asker, &mut self.nearest) {
+            return self.among_all(context, asker);
+        }
+        self.winner_of_nearest(context.fitted)
     }
 
     /// The answer when any fitted state may be near: all are measured.
     pub fn among_all(&mut self, context: Context<'_>, asker: Asker) -> u32 {
+        self.nearest.clear(context.fitted.k);
+        let fitted = 0..context.fitted.states;
+        context.arch.dispatch(Measure { context, asker, fitted, nearest: &mut self.nearest });
+        self.winner_of_nearest(context.fitted)
+    }
+
+    /// The answer when the k nearest have been measured.
+    fn winner_of_nearest(&mut self, fitted: Fitted<'_>) -> u32 {
+        self.near.clear();
+        self.near.extend(self.nearest.points().map(|point| fitted.points.rows[point] as u32));
         self.certain.fill(0);
-        self.measured.clear();
-        for state in 0..context.fitted.states {
-            self.measure(context, asker, state);
-        }
-        self.seat_nearest(context.fitted, context.fitted.k);
+        self.seat_nearest(fitted);
         self.winner()
     }
 
     /// Counts the votes of those that are among the k nearest by the bounds alone; leaves the unsure ones in `entries` and `possible`.
     /// Returns how many of the unsure ones vote too.
-    fn seat_certain(&mut self, fitted: Fitted<'_>, asker: Asker, list: Shortlist<'_>) -> u32 {
+    fn seat_certain(&mut self, context: Context<'_>, asker: Asker, list: Shortlist<'_>) -> u32 {
+        let fitted = context.fitted;
         self.certain.fill(0);
         self.possible.fill(0);
         self.entries.clear();
         self.entries.extend(list.entries.iter().filter(|entry| entry.low <= list.limit));
         self.entries.sort_unstable_by(|a, b| a.low.total_cmp(&b.low));
+        let nearest = self.entries.iter().take(fitted.k);
+        self.near.clear();
+        self.near.extend(nearest.map(|entry| context.distinct.row(entry.state as usize) as u32));
         // The first state with which the points are more than k: what is surely nearer than it is surely among the k nearest.
         let mut points = 0;
         let surplus = self.entries.iter().find(|entry| {
@@ -101,7 +131,7 @@ impl Vote {
         let (certain, possible) = (&mut self.certain, &mut self.possible);
         self.entries.retain(|entry| {
             let state = entry.state as usize;
-            let sure = surplus.is_none_or(|surplus| entry.low + list.spreads[state] + list.spread < surplus);
+            let sure = surplus.is_none_or(|surplus| entry.high + list.spread < surplus);
             for point in fitted.admitted(state, asker.excluded) {
                 let class = fitted.points.labels[point] as usize;
                 if sure {
@@ -138,25 +168,10 @@ impl Vote {
         votes().all(|((certain, own), class)| class == winner.1 || beaten(*certain, *own, class)).then_some(winner.1)
     }
 
-    /// Measures the distance to a fitted state, for each of its points that may vote.
-    fn measure(&mut self, context: Context<'_>, asker: Asker, state: usize) {
-        let row = |state: usize| &context.states[context.distinct.row(state) * context.hidden..][..context.hidden];
-        let (a, b) = (row(asker.state as usize), row(state));
-        let distance = context.arch.dispatch(SquaredDistance(a, b));
-        // What is not a number is as far as can be.
-        let distance = if distance.is_nan() { f64::INFINITY } else { distance };
-        let points = context.fitted.admitted(state, asker.excluded);
-        self.measured.extend(points.map(|point| (distance, point as u32)));
-    }
-
-    /// Counts the votes of the nearest of the measured points; of equally near ones the lower sample index goes first.
-    fn seat_nearest(&mut self, fitted: Fitted<'_>, seats: usize) {
-        if seats < self.measured.len() {
-            let nearer = |a: &(f64, u32), b: &(f64, u32)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
-            self.measured.select_nth_unstable_by(seats, nearer);
-        }
-        for (_, point) in self.measured.iter().take(seats) {
-            self.certain[fitted.points.labels[*point as usize] as usize] += 1;
+    /// Gives the open seats to the nearest.
+    fn seat_nearest(&mut self, fitted: Fitted<'_>) {
+        for point in self.nearest.points() {
+            self.certain[fitted.points.labels[point] as usize] += 1;
         }
     }
 
@@ -169,26 +184,5 @@ impl Vote {
             }
         }
         winner.1
-    }
-}
-
-/// The squared Euclidean distance of two states, in f64.
-struct SquaredDistance<'a>(&'a [f32], &'a [f32]);
-
-impl WithSimd for SquaredDistance<'_> {
-    type Output = f64;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> f64 {
-        let ((a, a_rest), (b, b_rest)) = (self.0.as_chunks::<LANES>(), self.1.as_chunks::<LANES>());
-        let mut sums = [0.0_f64; LANES];
-        for (a, b) in a.iter().zip(b) {
-            for lane in 0..LANES {
-                let difference = f64::from(a[lane]) - f64::from(b[lane]);
-                sums[lane] += difference * difference;
-            }
-        }
-        let rest = a_rest.iter().zip(b_rest).map(|(a, b)| f64::from(*a) - f64::from(*b));
-        sums.iter().sum::<f64>() + rest.map(|difference| difference * difference).sum::<f64>()
     }
 }

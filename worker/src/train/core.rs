@@ -61,7 +61,8 @@ impl CoreLearner {
 }
 
 fn sequences<'a>(selection: &'a Selection, batch: &'a Batch) -> Sequences<'a, f32> {
-    Sequences { x: &selection.x, samples: &batch.samples, last_steps: &batch.last_steps }
+    let Batch { samples, last_steps, rows, .. } = batch;
+    Sequences { x: &selection.x, samples, last_steps, all_steps: !rows.is_empty() }
 }
 
 impl Learner for CoreLearner {
@@ -77,8 +78,7 @@ impl Learner for CoreLearner {
         }
         self.network.forward(&sequences(&self.selection, batch), Some(&mut self.dropout));
         self.keep_states(batch);
-        let targets =
-            Targets { labels: &batch.labels, last_steps: &batch.last_steps, class_weights: &self.class_weights };
+        let targets = Targets { labels: &batch.labels, class_weights: &self.class_weights };
         let loss = self.network.backward(&targets);
         if loss.is_finite() {
             self.network.step();
