@@ -176,6 +176,8 @@ enum Layout {
     Grid { values: u64, offset: f32 },
     /// A few clusters whose states are nearer to each other than f32 products can tell, like padded steps.
     Clusters { clusters: u64 },
+    /// The same, each state having come as far to its cluster's middle as it has padded steps behind it.
+    Approaches { clusters: u64 },
 }
 
 fn draw_states(draws: &mut Stream, rows: usize, hidden: usize, layout: Layout) -> Vec<f32> {
@@ -183,13 +185,15 @@ fn draw_states(draws: &mut Stream, rows: usize, hidden: usize, layout: Layout) -
     match layout {
         Layout::Scattered => (0..rows * hidden).map(|_| whole(draws, 1 << 12) / 2048.0 - 1.0).collect(),
         Layout::Grid { values, offset } => (0..rows * hidden).map(|_| offset + whole(draws, values) * 0.125).collect(),
-        Layout::Clusters { clusters } => {
+        Layout::Clusters { clusters } | Layout::Approaches { clusters } => {
             let centres: Vec<f32> = (0..clusters as usize * hidden).map(|_| whole(draws, 512) / 256.0 - 1.0).collect();
             let mut states = Vec::new();
             for _ in 0..rows {
                 let cluster = draws.below(clusters) as usize;
                 let centre = &centres[cluster * hidden..][..hidden];
-                states.extend(centre.iter().map(|value| value + (whole(draws, 64) - 32.0) / (1 << 20) as f32));
+                let reach = if matches!(layout, Layout::Approaches { .. }) { 1 << draws.below(18) } else { 32 };
+                let away = |draws: &mut Stream| (whole(draws, 2 * reach) - reach as f32) / (1 << 20) as f32;
+                states.extend(centre.iter().map(|value| value + away(draws)));
             }
             states
         }
@@ -226,12 +230,18 @@ fn layouts() -> impl Strategy<Value = Layout> {
         (1_u64..6, prop::sample::select(vec![0.0_f32, 1.0, 1000.0]))
             .prop_map(|(values, offset)| Layout::Grid { values, offset }),
         (1_u64..5).prop_map(|clusters| Layout::Clusters { clusters }),
+        (1_u64..5).prop_map(|clusters| Layout::Approaches { clusters }),
     ]
 }
 
 /// Sizes on both sides of the blocks in which products are made, so that mirrored and ragged blocks occur.
 fn cases() -> impl Strategy<Value = Case> {
-    let sizes = prop_oneof![(1_usize..60, 1_usize..21), (60_usize..450, 1_usize..21), (20_usize..70, 21_usize..300)];
+    let sizes = prop_oneof![
+        (1_usize..60, 1_usize..21),
+        (60_usize..450, 1_usize..21),
+        (20_usize..70, 21_usize..300),
+        (100_usize..250, 120_usize..140),
+    ];
     (any::<[u8; 32]>(), sizes, layouts(), 0_u8..4)
         .prop_map(|(seed, (points, hidden), layout, scoring)| draw_case(&seed, points, hidden, layout, scoring))
 }
@@ -314,6 +324,40 @@ const CLASSIFIERS: [(Classifier, Exclude); 5] = [
     (Classifier::NearestMean, Exclude::SameOrigin),
     (Classifier::Logistic { l2: 1.0 }, Exclude::Nothing),
 ];
+
+/// States that wander and, one after the other, come to rest near one of three places.
+#[test]
+fn a_curve_over_moving_states_is_that_of_each_step_by_itself() {
+    let (time, rows) = (24, 180);
+    for hidden in [7, 150] {
+        let mut draws = rng::stream(&[5; 32], "steps");
+        let mut states = States::default();
+        states.reset(time, rows, hidden);
+        let places: Vec<f32> = (0..3 * hidden).map(|_| draws.normal() as f32).collect();
+        for t in 0..time {
+            let before = if t > 0 { states.at(t - 1).to_vec() } else { vec![0.0; rows * hidden] };
+            for (row, state) in states.at_mut(t).chunks_exact_mut(hidden).enumerate() {
+                let (own, place) = (&before[row * hidden..][..hidden], &places[row % 3 * hidden..][..hidden]);
+                let (pull, noise) = if t > row % 20 { (0.8, 1e-6) } else { (0.1, 0.3) };
+                for ((value, before), place) in state.iter_mut().zip(own).zip(place) {
+                    *value = before + pull * (place - before) + noise * draws.normal() as f32;
+                }
+            }
+        }
+        let (all, labels): (Vec<usize>, Vec<u32>) = (0..rows).map(|row| (row, draws.below(3) as u32)).unzip();
+        let points = Points { rows: &all, labels: &labels, origins: &all };
+        for exclude in [Exclude::Nothing, Exclude::SameOrigin] {
+            let new = || Prober::new(Classifier::Knn { k: 3 }, 3, exclude, Arch::new(), 1);
+            let mut curve = Vec::new();
+            new().curve(&states, points, points, &mut curve);
+            for (t, accuracy) in curve.iter().enumerate() {
+                let alone = predict(&mut new(), states.at(t), hidden, points, points);
+                let right = alone.iter().zip(&labels).filter(|(found, label)| found == label).count();
+                assert_eq!(*accuracy, right as f64 / rows as f64, "step {t} of {hidden} units");
+            }
+        }
+    }
+}
 
 /// States of 70 samples at 13 steps; from step 9 on, half of them coincide.
 fn draw_steps() -> (States, Vec<usize>, Vec<u32>) {

@@ -6,6 +6,7 @@
 //! with x̂ the normalised input, P = x̂ W and dG the gradient at the gates, dγ_t = Σ dG_t ∘ P_t and dβ_t = Σ dG_t · (row sums of W).
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use super::cell::{Backward, Cell, Forward};
 use super::step::{AddRows, BackwardStep, Dot, ForwardStep};
@@ -54,6 +55,15 @@ pub struct Input<'a, R> {
     pub norm: Option<&'a Affine<&'a [R]>>,
 }
 
+/// Loss gradients at a layer's states, without those that come from its own later steps.
+#[derive(Debug, Clone, Copy)]
+pub enum Arriving<'a, R> {
+    /// At some rows: which, and their gradients, `[rows, hidden]`.
+    At(&'a [usize], &'a [R]),
+    /// At all rows, `[row, hidden]`.
+    Everywhere(&'a [R]),
+}
+
 /// Sizes of a layer.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sizes {
@@ -91,11 +101,31 @@ pub struct Scratch<R> {
     gate_sums: Vec<R>,
     /// `[batch, gate]`.
     state_gates: Vec<R>,
-    /// Loss gradient that reaches the state of the step before, `[batch, hidden]`.
+    /// Loss gradient at the state of the step at hand, `[batch, hidden]`.
+    here: Vec<R>,
+    /// What of it reaches the state of the step before, `[batch, hidden]`.
     carried: Vec<R>,
     /// The same for its memory, `[batch, hidden]`.
     memory_gradient: Vec<R>,
     weight_gradient: WeightGradient<R>,
+}
+
+impl<R: Real> Arriving<'_, R> {
+    /// Adds what arrives at the rows of one step to the gradients there, `[rows, hidden]`.
+    fn add(self, rows: &Range<usize>, here: &mut [R]) {
+        let hidden = here.len() / rows.len().max(1);
+        let add = |here: &mut [R], more: &[R]| here.iter_mut().zip(more).for_each(|(here, more)| *here += *more);
+        match self {
+            Arriving::Everywhere(gradients) => add(here, &gradients[rows.start * hidden..rows.end * hidden]),
+            Arriving::At(read, gradients) => {
+                for (row, gradient) in read.iter().zip(gradients.chunks_exact(hidden.max(1))) {
+                    if rows.contains(row) {
+                        add(&mut here[(row - rows.start) * hidden..][..hidden], gradient);
+                    }
+                }
+            }
+        }
+    }
 }
 
 impl<T> Weights<T> {
@@ -198,15 +228,15 @@ impl<R: Real> Layer<R> {
         }
     }
 
-    /// Goes back through the last forward pass, from the loss gradients at the states, `[row, hidden]`, which are used up, to those of
-    /// the weights and of the batch norm, where the layer is the first. `input` is what the layer ran over.
+    /// Goes back through the last forward pass, from the loss gradients that arrive at the states to those of the weights and of the
+    /// batch norm, where the layer is the first. `input` is what the layer ran over.
     #[expect(clippy::too_many_arguments, reason = "they are what a layer is made of, and all differ in type")]
     pub fn backward<C: Cell>(
         &mut self,
         products: &mut Products<R>,
         weights: &Weights<&[R]>,
         input: Input<'_, R>,
-        state_gradients: &mut [R],
+        arriving: Arriving<'_, R>,
         gradients: LayerGradients<'_, R>,
         sizes: &Sizes,
         steps: &Steps,
@@ -215,7 +245,8 @@ impl<R: Real> Layer<R> {
         let Sizes { hidden, gates, .. } = *sizes;
         let (kept, batch) = (C::MEMORY * hidden, steps.batch());
         self.state_weights.pack(products.arch(), View::new(weights.state, gates, hidden));
-        let carried = sized(&mut scratch.carried, batch * hidden);
+        let (mut here, mut carried) =
+            (sized(&mut scratch.here, batch * hidden), sized(&mut scratch.carried, batch * hidden));
         let memory_gradient = sized(&mut scratch.memory_gradient, batch * hidden);
         memory_gradient.fill(R::ZERO);
         let state_gates = sized(&mut scratch.state_gates, if C::SPLIT { batch * gates } else { 0 });
@@ -227,16 +258,17 @@ impl<R: Real> Layer<R> {
         let mut gathered = steps.time();
         for t in (0..steps.time()).rev() {
             let (active, range, before) = (steps.active(t), steps.range(t), start_before(steps, t));
-            let state_gradient = &mut state_gradients[range.start * hidden..range.end * hidden];
-            let later = &carried[..steps.active(t + 1) * hidden];
-            state_gradient.iter_mut().zip(later).for_each(|(here, later)| *here += *later);
+            (here, carried) = (carried, here);
+            // Samples that end here have no later steps.
+            here[steps.active(t + 1) * hidden..active * hidden].fill(R::ZERO);
+            arriving.add(&range, &mut here[..active * hidden]);
             let step_gates = &mut self.gates[range.start * gates..range.end * gates];
             let projection = &mut self.projection[range.start * gates..range.end * gates];
             let state_gates = if C::SPLIT { &mut state_gates[..active * gates] } else { &mut state_gates[..0] };
             let step = Backward {
                 gates: step_gates,
                 state_gates,
-                state_gradient,
+                state_gradient: &here[..active * hidden],
                 memory_gradient: &mut memory_gradient[..active * hidden],
                 direct: &mut carried[..active * hidden],
                 state_before: &self.states[before * hidden..][..active * hidden],

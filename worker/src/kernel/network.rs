@@ -2,7 +2,7 @@
 
 use pulp::Arch;
 
-use super::layer::Affine;
+use super::layer::{Affine, Arriving};
 use super::readout::{Linear, Readout, Targets};
 use super::recurrent::{Gradients, Layers};
 use super::steps::Steps;
@@ -38,8 +38,6 @@ pub struct Network<R> {
     read_rows: Vec<usize>,
     /// x̂ of the last pass, `[row, feature]`.
     input: Vec<R>,
-    /// `[row, hidden]`.
-    state_gradients: Vec<R>,
 }
 
 /// Some sequences of a data set.
@@ -80,7 +78,6 @@ impl<R: Real> Network<R> {
             samples: Vec::new(),
             read_rows: Vec::new(),
             input: Vec::new(),
-            state_gradients: Vec::new(),
         }
     }
 
@@ -110,14 +107,14 @@ impl<R: Real> Network<R> {
         let (layer_end, rows) = (2 * time + layers.len(), self.steps.rows());
         let (norm_and_layers, readout) = self.gradients.split_at_mut(layer_end);
         let (weight, bias) = readout.split_at_mut(classes * hidden);
-        let state_gradients = sized(&mut self.state_gradients, rows * hidden);
         let (products, of_readout) = (&mut self.products, Linear { weight, bias });
-        let loss = self.readout.loss(products, &linear, targets, &self.read_rows, of_readout, state_gradients);
+        let (loss, read_gradients) = self.readout.loss(products, &linear, targets, of_readout);
         let (gamma, rest) = norm_and_layers.split_at_mut(time);
         let (beta, layer_gradients) = rest.split_at_mut(time);
         let gradients = Gradients { layers: layer_gradients, norm: Affine { gamma, beta } };
         let input = &self.input[..rows * features];
-        self.layers.backward(products, layers, &norm, input, state_gradients, gradients);
+        let arriving = Arriving::At(&self.read_rows, read_gradients);
+        self.layers.backward(products, layers, &norm, input, arriving, gradients);
         loss
     }
 

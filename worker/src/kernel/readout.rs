@@ -44,17 +44,15 @@ impl<R: Real> Readout<R> {
     }
 
     /// The loss of the last [`Readout::forward`]: cross-entropy, the mean over the batch weighted by each sample's class. Leaves
-    /// behind the gradients with respect to the read-out's parameters, and to the states in `state_gradients`
-    /// (`[row, hidden]`, zero where nothing was read).
+    /// behind the gradients with respect to the read-out's parameters, and gives those with respect to the states that were read,
+    /// `[batch, hidden]`.
     pub fn loss(
         &mut self,
         products: &mut Products<R>,
         linear: &Linear<&[R]>,
         targets: &Targets<'_>,
-        rows: &[usize],
         gradients: Linear<&mut [R]>,
-        state_gradients: &mut [R],
-    ) -> f64 {
+    ) -> (f64, &[R]) {
         let (batch, classes) = (targets.labels.len(), linear.bias.len());
         let hidden = linear.weight.len() / classes;
         let logits = &self.logits[..batch * classes];
@@ -77,11 +75,7 @@ impl<R: Real> Readout<R> {
             View::new(logit_gradients, batch, classes),
             View::new(linear.weight, classes, hidden),
         );
-        state_gradients.fill(R::ZERO);
-        for (row, gradient) in rows.iter().zip(read_gradients.chunks_exact(hidden)) {
-            state_gradients[row * hidden..][..hidden].copy_from_slice(gradient);
-        }
-        loss
+        (loss, read_gradients)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::cell::Cell;
-use super::layer::{Affine, Input, Layer, LayerGradients, Scratch, Sizes, Weights};
+use super::layer::{Affine, Arriving, Input, Layer, LayerGradients, Scratch, Sizes, Weights};
 use super::steps::Steps;
 use super::{Products, Real, sized};
 use crate::model::Shape;
@@ -26,15 +26,14 @@ pub trait Layers<R: Real>: Send + std::fmt::Debug {
     /// The top layer's states of the last forward pass, `[row, hidden]`.
     fn states(&self) -> &[R];
 
-    /// Goes back through the last forward pass, from the loss gradients at its states, `[row, hidden]`, which are used up; `input` is
-    /// what the pass ran over.
+    /// Goes back through the last forward pass, from the loss gradients that arrive at its states; `input` is what the pass ran over.
     fn backward(
         &mut self,
         products: &mut Products<R>,
         parameters: &[R],
         norm: &Affine<&[R]>,
         input: &[R],
-        state_gradients: &mut [R],
+        arriving: Arriving<'_, R>,
         gradients: Gradients<'_, R>,
     );
 }
@@ -61,6 +60,8 @@ pub struct Recurrent<R, C: Cell> {
     masks: Vec<Vec<R>>,
     /// Whether the last forward pass dropped out.
     has_dropped: bool,
+    /// Loss gradients at a layer's states that come from the layer above, `[row, hidden]`.
+    from_above: Vec<R>,
     scratch: Scratch<R>,
     cell: PhantomData<C>,
 }
@@ -75,6 +76,7 @@ impl<R: Real, C: Cell> Recurrent<R, C> {
             dropped: vec![Vec::new(); shape.layers - 1],
             masks: vec![Vec::new(); shape.layers - 1],
             has_dropped: false,
+            from_above: Vec::new(),
             scratch: Scratch::default(),
             cell: PhantomData,
         }
@@ -140,10 +142,10 @@ impl<R: Real, C: Cell> Layers<R> for Recurrent<R, C> {
         parameters: &[R],
         norm: &Affine<&[R]>,
         input: &[R],
-        state_gradients: &mut [R],
+        arriving: Arriving<'_, R>,
         gradients: Gradients<'_, R>,
     ) {
-        let mut norm_gradients = Some(gradients.norm);
+        let (mut norm_gradients, top) = (Some(gradients.norm), self.layers.len() - 1);
         for index in (0..self.layers.len()).rev() {
             let (weights, sizes, start) = (self.weights(index, parameters), self.sizes(index), self.start(index));
             let Sizes { inputs, hidden, gates } = sizes;
@@ -160,12 +162,15 @@ impl<R: Real, C: Cell> Layers<R> for Recurrent<R, C> {
                 }
                 Some(below) => Input { values: below.states(&sizes, steps), norm: None },
             };
-            layer.backward::<C>(products, &weights, input, state_gradients, own, &sizes, steps, scratch);
+            let from_above = &mut self.from_above;
+            let arriving = if index == top { arriving } else { Arriving::Everywhere(from_above) };
+            layer.backward::<C>(products, &weights, input, arriving, own, &sizes, steps, scratch);
             if index > 0 {
-                layer.input_gradient(products, weights.input, state_gradients, &sizes, steps);
+                let gradient = sized(from_above, steps.rows() * inputs);
+                layer.input_gradient(products, weights.input, gradient, &sizes, steps);
                 if self.has_dropped {
                     let mask = &self.masks[index - 1];
-                    state_gradients.iter_mut().zip(mask).for_each(|(gradient, kept)| *gradient *= *kept);
+                    gradient.iter_mut().zip(mask).for_each(|(gradient, kept)| *gradient *= *kept);
                 }
             }
         }

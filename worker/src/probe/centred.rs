@@ -14,11 +14,15 @@
 //! n u / (1 − n u) Σ|xᵢyᵢ| ≤ (n/2) u S / (1 − n u) (Higham 2002, section 3.1); the norm's half, the base and the two additions that
 //! follow are rounded once each, together below 3 u S. That is (n/2 + 5) u S; a sixteenth more covers the second order up to a million
 //! units and the rounding of the norm in the bound itself. Numbers too small for their products add n 2⁻¹⁴⁹ at most.
+//!
+//! Where the products are those of x̃ and ỹ, rounded to bfloat16, they are off by (x − x̃)·y + x̃·(y − ỹ) besides. With v the largest
+//! |x − x̃| / |x| of all states, that is at most (v + v²/2) S; v is measured, and about half of the 2⁻⁸ that it could be.
 
 use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
+use super::bf16::{self, Pair};
 use super::vote::Context;
 use crate::kernel::product::View;
 
@@ -33,8 +37,15 @@ const NORM_MAX: f64 = 1e37;
 pub(super) struct Centred {
     /// `[hidden, stride]`.
     values: Vec<f32>,
+    /// The same in bfloat16, two units a number, `[hidden / 2, stride]`; where it is asked for.
+    pairs: Vec<Pair>,
+    precision: Precision,
+    /// The largest relative error of a state in that precision beside f32, v.
+    pub coarseness: f32,
     hidden: usize,
     stride: usize,
+    /// Columns that are states.
+    states: usize,
     /// Columns, a multiple of [`LANES`].
     pub width: usize,
     /// The base of each column. States that are not finite, or too large to be multiplied, have −∞: nothing is known about their offset.
@@ -43,6 +54,16 @@ pub(super) struct Centred {
     pub spreads: Vec<f32>,
     /// The product of each column with itself.
     pub squares: Vec<f32>,
+}
+
+/// What is multiplied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Precision {
+    /// f32.
+    #[default]
+    Single,
+    /// bfloat16.
+    Half,
 }
 
 impl Centred {
@@ -59,17 +80,47 @@ impl Centred {
         View::new(&self.values, self.hidden, self.stride).columns_from(columns.start, columns.len())
     }
 
-    /// Takes `centre` off the distinct states numbered `chosen`.
-    pub fn load(&mut self, context: Context<'_>, chosen: impl ExactSizeIterator<Item = usize>, centre: &[f32]) {
+    /// All columns in bfloat16, if they were loaded for it.
+    pub fn pairs(&self) -> bf16::Columns<'_> {
+        bf16::Columns { values: &self.pairs, pairs: self.hidden.div_ceil(2), stride: self.stride }
+    }
+
+    /// Takes `centre` off the distinct states numbered `chosen`. Bases and spreads follow with [`Centred::bound`].
+    pub fn load(
+        &mut self,
+        context: Context<'_>,
+        chosen: impl ExactSizeIterator<Item = usize>,
+        centre: &[f32],
+        precision: Precision,
+    ) {
         let hidden = centre.len();
-        (self.hidden, self.width) = (hidden, chosen.len().next_multiple_of(LANES));
+        (self.hidden, self.width, self.precision) = (hidden, chosen.len().next_multiple_of(LANES), precision);
         // Lines that lie a power of two apart would fight for the same places in the caches.
         self.stride = ((self.width / LANES) | 1) * LANES;
         self.values.resize(hidden * self.stride, 0.0);
+        if precision == Precision::Half {
+            self.pairs.resize(hidden.div_ceil(2) * self.stride, 0);
+        }
         for numbers in [&mut self.bases, &mut self.spreads, &mut self.squares] {
             numbers.resize(self.width, 0.0);
         }
+        self.coarseness = 0.0;
+        self.states = chosen.len();
         context.arch.dispatch(Load { centred: self, context, chosen, centre });
+    }
+
+    /// Makes bases and spreads for products with states of which none is coarser than `coarseness`.
+    pub fn bound(&mut self, coarseness: f32) {
+        for column in 0..self.width {
+            let square = self.squares[column];
+            (self.bases[column], self.spreads[column]) = if column >= self.states {
+                (f32::NAN, f32::NAN)
+            } else if square.is_finite() {
+                base_and_spread(square, self.hidden, self.precision, coarseness)
+            } else {
+                (f32::NEG_INFINITY, f32::INFINITY)
+            };
+        }
     }
 
     /// Lays rows side by side, from column `first` on; only `count` of them are states.
@@ -78,18 +129,43 @@ impl Centred {
         let values = &mut self.values[first..];
         let squares = lay_side_by_side(values, self.stride, rows, centre);
         for (lane, square) in squares.into_iter().enumerate() {
-            let column = first + lane;
+            // What cannot be multiplied is out of all bounds and has no part in the products.
             let usable = square < NORM_MAX;
             if lane < count && !usable {
                 values[lane..].iter_mut().step_by(self.stride).for_each(|value| *value = 0.0);
             }
-            (self.bases[column], self.spreads[column]) = match (lane < count, usable) {
-                (false, _) => (f32::NAN, f32::NAN),
-                (true, false) => (f32::NEG_INFINITY, f32::INFINITY),
-                (true, true) => base_and_spread(square, self.hidden),
-            };
-            self.squares[column] = square as f32;
+            self.squares[first + lane] = if usable { square as f32 } else { f32::INFINITY };
         }
+        if self.precision == Precision::Half {
+            let errors = self.round(first);
+            let of_states = errors.iter().zip(&self.squares[first..]).take(count);
+            let relative =
+                of_states.filter(|(_, square)| **square > 0.0).map(|(error, square)| (error / square).sqrt());
+            // More than what the sums of squares, the division and the root are rounded by.
+            self.coarseness = relative.fold(self.coarseness, |largest, relative| largest.max(1.001 * relative));
+        }
+    }
+
+    /// Rounds some columns to bfloat16; returns the squared norms of the errors.
+    #[inline(always)]
+    fn round(&mut self, first: usize) -> [f32; LANES] {
+        let mut errors = [0.0_f32; LANES];
+        let lines = self.values[first..].chunks(2 * self.stride);
+        for (pairs, lines) in self.pairs[first..].chunks_mut(self.stride).zip(lines) {
+            // The last line has no partner where units are odd.
+            let line = |at: usize| lines.get(at..).and_then(|line| line.first_chunk()).copied();
+            let (ones, others): ([f32; LANES], [f32; LANES]) =
+                (line(0).unwrap_or_default(), line(self.stride).unwrap_or_default());
+            let mut both = [0; LANES];
+            for lane in 0..LANES {
+                both[lane] = bf16::pair(ones[lane], others[lane]);
+                let [one, other] = bf16::unpair(both[lane]);
+                errors[lane] += (ones[lane] - one) * (ones[lane] - one);
+                errors[lane] += (others[lane] - other) * (others[lane] - other);
+            }
+            pairs[..LANES].copy_from_slice(&both);
+        }
+        errors
     }
 }
 
@@ -138,16 +214,22 @@ fn lay_side_by_side(values: &mut [f32], stride: usize, rows: &[&[f32]; LANES], c
 
 /// See the head of this file.
 #[inline(always)]
-fn base_and_spread(square: f64, hidden: usize) -> (f32, f32) {
+fn base_and_spread(square: f32, hidden: usize, precision: Precision, coarseness: f32) -> (f32, f32) {
     const UNIT_ROUNDOFF: f32 = f32::EPSILON / 2.0;
-    /// The smallest positive number.
-    const TINY: f32 = f32::from_bits(1);
     const SECOND_ORDER: f32 = 1.0625;
+    // v + v²/2, and what the second order of both roundings together comes to.
+    let coarseness = coarseness * (1.0 + coarseness);
+    let tiny = match precision {
+        // The smallest positive number.
+        Precision::Single => f32::from_bits(1),
+        // Sums that are too small to be normal numbers become zero.
+        Precision::Half => f32::MIN_POSITIVE,
+    };
     let half = 0.5 * hidden as f32;
-    let tiny = (hidden as f32 + 4.0) * TINY;
-    let factor = SECOND_ORDER * (half + 6.0) * UNIT_ROUNDOFF;
-    let spread = SECOND_ORDER * (2.0 * half + 16.0) * UNIT_ROUNDOFF * square as f32;
-    ((0.5 * square) as f32 - (factor * square as f32 + tiny), spread + 4.0 * tiny)
+    let tiny = (hidden as f32 + 4.0) * tiny;
+    let factor = SECOND_ORDER * (half + 6.0) * UNIT_ROUNDOFF + coarseness;
+    let spread = (SECOND_ORDER * (2.0 * half + 16.0) * UNIT_ROUNDOFF + 2.0 * coarseness) * square;
+    (0.5 * square - (factor * square + tiny), spread + 4.0 * tiny)
 }
 
 /// The mean of the distinct states, into `mean`. Units whose mean is not finite get 0.

@@ -1,10 +1,11 @@
-//! Askers near more states than f32 products can tell apart from where the first search looked.
+//! Askers near more states than the first search could tell apart. If that was by bfloat16, they are searched again by f32.
 //!
-//! They are taken group by group: one of them, and all others much nearer to it than to the middle of all states. Around a member of
+//! Who is left is taken group by group: one of them, and all others much nearer to it than to the middle of all states. Around a member of
 //! their own, numbers are small and so is their rounding: a second search there, among the states of the surroundings alone, answers
 //! most. Who is left, or may have neighbours beyond the surroundings, is measured in f64, shell by shell, or against all states.
 
 use super::askers::{Askers, Place};
+use super::centred::Precision;
 use super::hints::Hints;
 use super::search::Search;
 use super::shells::Shells;
@@ -32,7 +33,7 @@ pub(super) struct Crowded {
 }
 
 impl Crowded {
-    /// Answers all askers whose shortlists the first search gave up.
+    /// Answers all askers whose shortlists the first search gave up; says how many they were.
     pub fn answer(
         &mut self,
         context: Context<'_>,
@@ -41,11 +42,20 @@ impl Crowded {
         hints: &mut Hints,
         vote: &mut Vote,
         answers: &mut [u32],
-    ) {
-        self.places.clear();
-        for place in &askers.places {
-            let each = (place.first..place.end).map(|first| Place { state: place.state, first, end: first + 1 });
-            self.places.extend(each.filter(|place| search.shortlists.entries(place.first as usize).is_none()));
+    ) -> usize {
+        self.find(askers, search);
+        let crowded = self.places.len();
+        if crowded > 0 && search.precision == Precision::Half {
+            search.precision = Precision::Single;
+            search.one_way(context, askers, &self.places, hints);
+            for (row, place) in self.places.iter().enumerate() {
+                let (number, asker) = (place.first as usize, askers.all[place.first as usize]);
+                if let Some(list) = search.shortlist(row, number) {
+                    answers[number] = vote.among(context, asker, list);
+                    hints.note(context, asker, vote.near());
+                }
+            }
+            self.find(askers, search);
         }
         self.middle.clone_from(&search.centre);
         while let Some(first) = self.places.first() {
@@ -75,6 +85,16 @@ impl Crowded {
                 };
                 hints.note(context, asker, vote.near());
             }
+        }
+        crowded
+    }
+
+    /// Finds the askers whose shortlists were given up.
+    fn find(&mut self, askers: &Askers, search: &Search) {
+        self.places.clear();
+        for place in &askers.places {
+            let each = (place.first..place.end).map(|first| Place { state: place.state, first, end: first + 1 });
+            self.places.extend(each.filter(|place| search.shortlists.entries(place.first as usize).is_none()));
         }
     }
 

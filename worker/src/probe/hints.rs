@@ -4,11 +4,12 @@
 use pulp::{Simd, WithSimd};
 
 use super::askers::Asker;
-use super::nearest::squared_distance;
 use super::vote::Context;
 
 /// Neighbours up to which they are measured ahead; more would cost more than their bound saves.
 const NEIGHBOURS_MAX: usize = 16;
+/// Numbers of a row that are summed side by side.
+const LANES: usize = 32;
 /// No neighbour.
 const NONE: u32 = u32::MAX;
 
@@ -61,19 +62,37 @@ impl WithSimd for Reach<'_> {
     fn with_simd<S: Simd>(self, _: S) -> f64 {
         let Reach { context, asker, near } = self;
         let own = context.state(asker.state as usize);
-        let (mut furthest, mut points) = (0.0_f64, 0);
-        for (place, row) in near.iter().enumerate() {
-            let state = (*row != NONE).then(|| context.distinct.state(*row as usize)).flatten();
-            let Some(state) = state.filter(|state| *state < context.fitted.states) else { break };
-            let is_counted = near[..place].iter().any(|row| context.distinct.state(*row as usize) == Some(state));
-            if !is_counted {
+        let (mut furthest, mut points) = (0.0_f32, 0);
+        for (place, row) in near.iter().enumerate().take_while(|(_, row)| **row != NONE) {
+            let state = context.distinct.state(*row as usize).filter(|state| *state < context.fitted.states);
+            let is_known = near[..place].iter().any(|row| context.distinct.state(*row as usize) == state);
+            if let Some(state) = state.filter(|_| !is_known) {
                 furthest = furthest.max(squared_distance(own, context.state(state)));
                 points += context.fitted.weight(state, asker.excluded);
             }
-            if points >= context.fitted.k {
-                return furthest;
-            }
         }
-        f64::INFINITY
+        if points < context.fitted.k {
+            return f64::INFINITY;
+        }
+        // Differences, their squares and their sum are each rounded, and may be too small to be normal numbers.
+        let hidden = context.hidden as f64;
+        let rounding = f64::from(f32::EPSILON) * (hidden + 8.0);
+        f64::from(furthest) * (1.0 + rounding) + hidden * f64::from(f32::MIN_POSITIVE)
     }
+}
+
+/// The squared Euclidean distance of two states in f32; what is not a number is as far as can be.
+#[inline(always)]
+fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut sums = [0.0_f32; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            let difference = a[lane] - b[lane];
+            sums[lane] += difference * difference;
+        }
+    }
+    let rest = a_rest.iter().zip(b_rest).map(|(a, b)| (a - b) * (a - b));
+    let distance = sums.iter().sum::<f32>() + rest.sum::<f32>();
+    if distance.is_nan() { f32::INFINITY } else { distance }
 }

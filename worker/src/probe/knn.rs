@@ -1,10 +1,11 @@
 //! Exact k nearest neighbours (method.md 2.6): Euclidean, uniform weights, ties in distance to the lower sample index, ties in
 //! votes to the lower class.
 //!
-//! Distances between all pairs come from matrix products in f32, which are fast but rounded. So the products only select: every state
-//! that could still be among the k nearest by a bound on the rounding ([`centred`](super::centred)) goes to a shortlist, and where the vote
-//! depends on it, is measured again in f64. States that coincide to the bit are one ([`distinct`](super::distinct)). Where the fitted points
-//! are themselves asked about, each product serves both ways, so that half the matrix is enough.
+//! Distances between all pairs come from matrix products in f32, or in bfloat16 where it is at hand, which are fast but rounded. So the
+//! products only select: every state that could still be among the k nearest by a bound on the rounding ([`centred`](super::centred)) goes
+//! to a shortlist, and where the vote depends on it, is measured again in f64. States that coincide to the bit are one
+//! ([`distinct`](super::distinct)). Where the fitted points are themselves asked about, each product serves both ways, so that half the
+//! matrix is enough.
 //!
 //! Where many states are nearer to one another than the rounding can tell, such as padded steps that approach a fixed point, shortlists
 //! overflow; those askers are searched again from nearer by ([`crowded`](super::crowded)).
@@ -12,7 +13,7 @@
 use pulp::Arch;
 
 use super::askers::Askers;
-use super::centred;
+use super::centred::{self, Precision};
 use super::crowded::Crowded;
 use super::distinct::Distinct;
 use super::fitted::Fitted;
@@ -21,6 +22,11 @@ use super::hints::Hints;
 use super::points::{Exclude, Points};
 use super::search::Search;
 use super::vote::{Context, Vote};
+
+/// Hidden units from which the first search is by bfloat16: with fewer, going through the products costs more than making them.
+const HALF_FROM: usize = 128;
+/// If more than one asker in so many is crowded, f32 is the better start for the time steps that follow.
+const CROWD: usize = 8;
 
 /// Exact k nearest neighbours, with all buffers that a time step takes.
 #[derive(Debug)]
@@ -39,6 +45,8 @@ pub(super) struct Knn {
     search: Search,
     crowded: Crowded,
     hints: Hints,
+    /// Whether too many could not be answered by bfloat16 at a time step before.
+    has_met_crowds: bool,
 }
 
 impl Knn {
@@ -58,7 +66,13 @@ impl Knn {
             search: Search::new(arch),
             crowded: Crowded::default(),
             hints: Hints::default(),
+            has_met_crowds: false,
         }
+    }
+
+    /// A new sequence of time steps begins.
+    pub fn begin(&mut self) {
+        self.has_met_crowds = false;
     }
 
     /// The label that the fitted points give each query; `states` is `[row, hidden]`. Class 0 where there is no point to tell it by.
@@ -84,7 +98,9 @@ impl Knn {
         if fitted > 0 && self.k > 0 {
             let fitted = Fitted { points: fit, members: &self.members, states: fitted, k: self.k };
             let context = Context { arch, states, hidden, distinct: &self.distinct, fitted };
-            answer(
+            let is_coarse = hidden >= HALF_FROM && !self.has_met_crowds;
+            self.search.precision = if is_coarse { Precision::Half } else { Precision::Single };
+            let crowded = answer(
                 context,
                 &self.askers,
                 &mut self.search,
@@ -93,12 +109,13 @@ impl Knn {
                 &mut self.vote,
                 &mut self.answers,
             );
+            self.has_met_crowds |= CROWD * crowded > self.answers.len();
         }
         predictions.extend(self.askers.of_query.iter().map(|asker| self.answers[*asker as usize]));
     }
 }
 
-/// Answers all askers.
+/// Answers all askers; says how many the first search could not.
 fn answer(
     context: Context<'_>,
     askers: &Askers,
@@ -107,7 +124,7 @@ fn answer(
     hints: &mut Hints,
     vote: &mut Vote,
     answers: &mut [u32],
-) {
+) -> usize {
     let fitted = context.fitted;
     search.shortlists.reset(askers.all.len(), fitted.k, fitted.states);
     centred::mean(context, &mut search.centre);
@@ -125,5 +142,5 @@ fn answer(
             }
         }
     }
-    crowded.answer(context, askers, search, hints, vote, answers);
+    crowded.answer(context, askers, search, hints, vote, answers)
 }

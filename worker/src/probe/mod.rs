@@ -1,6 +1,7 @@
 //! Reading the hidden states: how well does a simple classifier tell the classes apart at each time step?
 
 mod askers;
+mod bf16;
 mod bound;
 mod centred;
 mod crowded;

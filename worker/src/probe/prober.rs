@@ -87,6 +87,9 @@ impl Prober {
         let threads = self.desks.len();
         let work = |(first, desk): (usize, &mut Desk)| {
             desk.accuracies.clear();
+            if let Method::Knn(knn) = &mut desk.method {
+                knn.begin();
+            }
             for t in (first..states.time()).step_by(threads) {
                 desk.method.predict(states.at(t), states.hidden(), fit, queries, &mut desk.predictions);
                 let pairs = desk.predictions.iter().zip(queries.labels);

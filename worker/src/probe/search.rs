@@ -5,12 +5,14 @@ use std::ops::Range;
 use pulp::Arch;
 
 use super::askers::{Askers, Place};
-use super::centred::Centred;
+use super::bf16::{self, Bf16};
+use super::centred::{Centred, Precision};
 use super::hints::Hints;
 use super::scan::{Scan, Tile};
 use super::shortlists::Shortlists;
 use super::vote::{Context, Shortlist};
 use crate::kernel::product::{Packed, Products};
+use crate::kernel::sized;
 
 /// Columns whose products with all rows are made one after the other: packed, they stay in a second-level cache.
 const BLOCK: usize = 192;
@@ -29,6 +31,8 @@ pub(super) struct Search {
     rows: Centred,
     /// Whether the last search took the columns for rows too.
     symmetric: bool,
+    /// What the next search multiplies.
+    pub precision: Precision,
     limits: Vec<f32>,
     blocks: Blocks,
 }
@@ -40,6 +44,9 @@ struct Blocks {
     products: Products<f32>,
     /// Some columns, ready to be multiplied.
     packed: Packed<f32>,
+    half_products: bf16::Products,
+    /// With what bfloat16 is multiplied, for columns that are to be.
+    half: Option<Bf16>,
     packed_columns: Range<usize>,
     out: Vec<f32>,
 }
@@ -53,11 +60,14 @@ impl Search {
             columns: Centred::default(),
             rows: Centred::default(),
             symmetric: false,
+            precision: Precision::Single,
             limits: Vec::new(),
             blocks: Blocks {
                 arch,
                 products: Products::new(arch, 1),
                 packed: Packed::default(),
+                half_products: bf16::Products::default(),
+                half: None,
                 packed_columns: 0..0,
                 out: Vec::new(),
             },
@@ -88,13 +98,16 @@ impl Search {
 
     /// Makes the shortlists of the askers at `places` from all fitted states.
     pub fn one_way(&mut self, context: Context<'_>, askers: &Askers, places: &[Place], hints: &Hints) {
-        self.columns.load(context, 0..context.fitted.states, &self.centre);
+        self.begin_blocks(context.arch);
+        self.columns.load(context, 0..context.fitted.states, &self.centre, self.precision);
         self.search_columns(context, askers, places, hints, None);
     }
 
     /// Makes the shortlists of the askers at `places` from some fitted states.
     pub fn among(&mut self, context: Context<'_>, askers: &Askers, places: &[Place], hints: &Hints, among: &[u32]) {
-        self.columns.load(context, among.iter().map(|state| *state as usize), &self.centre);
+        self.begin_blocks(context.arch);
+        let chosen = among.iter().map(|state| *state as usize);
+        self.columns.load(context, chosen, &self.centre, self.precision);
         self.search_columns(context, askers, places, hints, Some(among));
     }
 
@@ -108,7 +121,11 @@ impl Search {
     ) {
         let Context { arch, fitted, .. } = context;
         self.symmetric = false;
-        self.rows.load(context, places.iter().map(|place| place.state as usize), &self.centre);
+        let chosen = places.iter().map(|place| place.state as usize);
+        self.rows.load(context, chosen, &self.centre, self.precision);
+        let coarseness = self.columns.coarseness.max(self.rows.coarseness);
+        self.columns.bound(coarseness);
+        self.rows.bound(coarseness);
         self.begin_shortlists(context, askers, places, hints);
         let Search { columns, rows, limits, shortlists, blocks, .. } = self;
         let mut scan = Scan { fitted, columns, column_states, rows, askers: &askers.all, places, limits, shortlists };
@@ -125,7 +142,9 @@ impl Search {
     pub fn both_ways(&mut self, context: Context<'_>, askers: &Askers, hints: &Hints) {
         let Context { arch, fitted, .. } = context;
         self.symmetric = true;
-        self.columns.load(context, 0..fitted.states, &self.centre);
+        self.begin_blocks(arch);
+        self.columns.load(context, 0..fitted.states, &self.centre, self.precision);
+        self.columns.bound(self.columns.coarseness);
         self.begin_shortlists(context, askers, &askers.places, hints);
         let Search { columns, limits, shortlists, blocks, .. } = self;
         let (rows, places) = (&*columns, &askers.places[..]);
@@ -149,6 +168,12 @@ impl Search {
         }
     }
 
+    /// Without the instructions for bfloat16, numbers stay in f32.
+    fn begin_blocks(&mut self, arch: Arch) {
+        self.blocks.half = if self.precision == Precision::Half { Bf16::detect(arch) } else { None };
+        self.precision = if self.blocks.half.is_some() { Precision::Half } else { Precision::Single };
+    }
+
     fn begin_shortlists(&mut self, context: Context<'_>, askers: &Askers, places: &[Place], hints: &Hints) {
         let rows = if self.symmetric { &self.columns } else { &self.rows };
         for (row, place) in places.iter().enumerate() {
@@ -164,7 +189,10 @@ impl Blocks {
     /// Makes `count` columns from `first` on the right side, fewer where there are fewer.
     fn pack(&mut self, columns: &Centred, first: usize, count: usize) {
         self.packed_columns = first..columns.width.min(first + count);
-        self.packed.pack(self.arch, columns.columns(self.packed_columns.clone()));
+        match self.half {
+            Some(_) => self.half_products.pack(columns.pairs(), self.packed_columns.clone()),
+            None => self.packed.pack(self.arch, columns.columns(self.packed_columns.clone())),
+        }
     }
 
     /// The products of a slab of rows from `first_row` on with the packed columns.
@@ -172,8 +200,11 @@ impl Blocks {
         let slab = first_row..rows.width.min(first_row + SLAB);
         let columns = self.packed_columns.len();
         let size = slab.len() * columns;
-        self.out.resize(size.max(self.out.len()), 0.0);
-        self.products.multiply(&mut self.out[..size], rows.columns(slab).transposed(), &self.packed);
-        Tile { products: &self.out[..size], first_row, first_column: self.packed_columns.start, columns }
+        let out = sized(&mut self.out, size);
+        match self.half {
+            Some(half) => self.half_products.multiply(half, out, rows.pairs(), slab),
+            None => self.products.multiply(out, rows.columns(slab).transposed(), &self.packed),
+        }
+        Tile { products: out, first_row, first_column: self.packed_columns.start, columns }
     }
 }
