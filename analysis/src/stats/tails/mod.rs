@@ -21,6 +21,7 @@ pub mod studentized_range;
 use std::f64::consts::{LN_2, LN_10};
 
 pub use central::{chi_square_upper, f_quantile, f_upper, t_quantile, t_two_sided, t_upper};
+pub(in crate::stats) use gamma::ln_gamma;
 pub use normal::{normal_quantile, normal_upper};
 
 /// Below this a probability is reported as 0 beside its log10, since what double precision holds there is no longer exact.
