@@ -32,7 +32,7 @@ impl Resamples {
         Resamples::from_values(statistic(&whole), values, jackknife_acceleration(&whole, &statistic))
     }
 
-    /// From resampled values that are there already. `acceleration` is BCa's a; see [`jackknife_acceleration`].
+    /// From resampled values that are there already. `acceleration` is BCa's a, 0 where no BCa interval is asked for.
     ///
     /// # Errors
     /// If there are no values, or one is not finite.
