@@ -6,7 +6,7 @@
 //! - [`options`]: the command line of `curvefleet report` and of this crate's own program, and [`run`]
 //! - [`read`]: from the store to [`read::results::Results`], with what is missing and why
 //! - [`curve`]: one curve: R's `smooth()` and the metrics
-//! - [`stats`]: least squares, tail probabilities, the paper's significance table
+//! - [`stats`]: comparisons of groups of runs, effect sizes, resampling, the paper's significance table
 //! - [`aggregate`]: means over runs, for tables and figures
 //! - [`figure`]: learning-curve maps, trajectories and ribbons as SVG and PNG
 //! - [`table`]: one table as CSV, Parquet and HTML
