@@ -6,3 +6,4 @@ pub mod ols;
 pub mod paper_table;
 pub mod summary;
 pub mod tails;
+pub mod triangle;
