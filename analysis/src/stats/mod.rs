@@ -2,6 +2,7 @@
 //!
 //! Each file is one method with the source of its formula; none knows where the rows come from.
 
+pub mod cluster;
 pub mod ols;
 pub mod paper_table;
 pub mod summary;
