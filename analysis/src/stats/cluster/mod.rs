@@ -159,7 +159,7 @@ fn check(a: &[&[f64]], b: &[&[f64]], steps: usize) -> Result<(), Untested> {
     if size == 0 || steps == 0 {
         return Err(Untested::Empty);
     }
-    if size % steps != 0 || a.iter().chain(b).any(|map| map.len() != size) {
+    if !size.is_multiple_of(steps) || a.iter().chain(b).any(|map| map.len() != size) {
         return Err(Untested::ShapesDiffer);
     }
     let bad = a.iter().chain(b).find_map(|map| map.iter().position(|value| !value.is_finite()));
