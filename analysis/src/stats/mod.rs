@@ -8,6 +8,7 @@ pub mod mixed;
 pub mod ols;
 pub mod paper_table;
 pub mod robust;
+pub mod selectivity;
 pub mod summary;
 pub mod tails;
 pub mod triangle;
