@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
+use curvefleet_analysis::stats::cluster_robust::RobustFit;
 use curvefleet_analysis::stats::design::{Design, Formula, Row, Term};
 use curvefleet_analysis::stats::mixed::{Method, MixedFit};
-use curvefleet_analysis::stats::robust::RobustFit;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 type Record = HashMap<String, String>;

@@ -2,9 +2,9 @@
 //! in epochs (`reference/mixed_robust.R`), and laws that hold for any rows.
 #![allow(clippy::unwrap_used)]
 
+use curvefleet_analysis::stats::cluster_robust::RobustFit;
 use curvefleet_analysis::stats::design::{Design, Formula, Row, Term, Unfit};
 use curvefleet_analysis::stats::mixed::{Method, MixedFit};
-use curvefleet_analysis::stats::robust::RobustFit;
 use curvefleet_analysis::stats::wald::{CoefficientTest, WaldF};
 use proptest::prelude::*;
 use serde::Deserialize;

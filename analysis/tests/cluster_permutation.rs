@@ -2,7 +2,7 @@
 //! differs, and laws that hold for any maps.
 #![allow(clippy::unwrap_used)]
 
-use curvefleet_analysis::stats::cluster::{ClusterOptions, ClusterTest, Statistic, Untested, cluster_test};
+use curvefleet_analysis::stats::cluster_permutation::{ClusterOptions, ClusterTest, Statistic, Untested, cluster_test};
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
