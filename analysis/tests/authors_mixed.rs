@@ -12,7 +12,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use curvefleet_analysis::stats::cluster_robust::RobustFit;
 use curvefleet_analysis::stats::design::{Design, Formula, Row, Term};
-use curvefleet_analysis::stats::mixed::{Method, MixedFit};
+use curvefleet_analysis::stats::mixed::{Method, MixedFit, likelihood_ratio};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 type Record = HashMap<String, String>;
@@ -178,6 +178,23 @@ fn the_authors_mixed_models_are_those_of_lme4() {
         terms += 1;
     }
     assert_eq!(terms, 30);
+
+    let mut comparisons = 0;
+    for record in table(&folder, "lme4_lrt.csv").iter().filter(|record| record["model"] != "f0") {
+        let smaller = if record["model"] == "fa" { "f0" } else { "fa" };
+        let fit = |model: &str| MixedFit::new(&design(&observations, &record["metric"], model), Method::Ml).unwrap();
+        let found = likelihood_ratio(&fit(&record["model"]), &fit(smaller)).unwrap();
+        let what = format!("{} {}", record["metric"], record["model"]);
+        assert_eq!(found.df as f64, number(record, "Df"));
+        near(found.chi_square, number(record, "Chisq"), 1e-6, &what);
+        let expected = number(record, "Pr(>Chisq)");
+        assert!(
+            if expected > 0.0 { (found.p.p() / expected - 1.0).abs() < 1e-4 } else { found.p.p() < 1e-300 },
+            "{what}"
+        );
+        comparisons += 1;
+    }
+    assert_eq!(comparisons, 10);
 }
 
 fn coefficient(fit: &MixedFit, term: &str) -> curvefleet_analysis::stats::wald::WaldT {

@@ -4,7 +4,7 @@
 
 use curvefleet_analysis::stats::cluster_robust::RobustFit;
 use curvefleet_analysis::stats::design::{Design, Formula, Row, Term, Unfit};
-use curvefleet_analysis::stats::mixed::{Method, MixedFit};
+use curvefleet_analysis::stats::mixed::{Incomparable, Method, MixedFit, likelihood_ratio};
 use curvefleet_analysis::stats::wald::{CoefficientTest, WaldF};
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -53,6 +53,16 @@ fn formula(name: &str) -> Formula {
 #[derive(Deserialize)]
 struct Mixed {
     fits: Vec<ExpectedFit>,
+    likelihood_ratios: Vec<ExpectedRatios>,
+}
+
+/// The tests of epoch + level against epoch, and of epoch × level against that.
+#[derive(Deserialize)]
+struct ExpectedRatios {
+    set: String,
+    chi_square: [f64; 2],
+    df: [usize; 2],
+    p: [f64; 2],
 }
 
 #[derive(Deserialize)]
@@ -153,6 +163,29 @@ fn the_mixed_model_is_that_of_lme4() {
         }
     }
     assert_eq!(boundaries, 6, "all models with levels have a variance of 0 where residuals sum to 0 in each run");
+}
+
+#[test]
+fn likelihood_ratios_are_those_of_lme4() {
+    let expected: Mixed = serde_json::from_str(include_str!("data/mixed.json")).unwrap();
+    assert_eq!(expected.likelihood_ratios.len(), 2);
+    for ratios in expected.likelihood_ratios {
+        let records = records(&ratios.set);
+        let fits = [Formula::Epoch, Formula::EpochAndLevel, Formula::EpochByLevel]
+            .map(|formula| MixedFit::new(&Design::new(formula, &rows(&records)).unwrap(), Method::Ml).unwrap());
+        for (place, pair) in fits.windows(2).enumerate() {
+            let test = likelihood_ratio(&pair[1], &pair[0]).unwrap();
+            assert_eq!(test.df, ratios.df[place]);
+            close(test.chi_square, ratios.chi_square[place], 1e-8, &ratios.set);
+            close(test.p.p(), ratios.p[place], 1e-6, &ratios.set);
+        }
+        assert_eq!(likelihood_ratio(&fits[0], &fits[1]), Err(Incomparable::NotNested));
+        let restricted = mixed(Formula::EpochByLevel, &records).unwrap();
+        assert_eq!(likelihood_ratio(&restricted, &fits[0]), Err(Incomparable::Restricted));
+        let fewer = Design::new(Formula::Epoch, &rows(&records[1..])).unwrap();
+        let other = MixedFit::new(&fewer, Method::Ml).unwrap();
+        assert_eq!(likelihood_ratio(&fits[1], &other), Err(Incomparable::OtherRows));
+    }
 }
 
 #[derive(Deserialize)]

@@ -6,6 +6,7 @@
 //!   [`design`]: the rows and columns of both; [`wald`]: their tests
 //! - [`cluster_permutation`]: two conditions' learning-curve maps
 //! - [`selectivity`]: the probe's chance level, and what it finds beyond
+//! - [`planning`]: the seeds that a study needs
 //! - [`triangle`]: QR row by row
 
 pub mod cluster_permutation;
@@ -14,6 +15,7 @@ pub mod design;
 pub mod mixed;
 pub mod ols;
 pub mod paper_table;
+pub mod planning;
 pub mod selectivity;
 pub mod summary;
 pub mod tails;

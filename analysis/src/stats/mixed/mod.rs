@@ -8,12 +8,16 @@
 //! - `profile`: the deviance as a function of the variance ratio, by QR
 //! - `ratio`: the ratio where it is least
 //! - `satterthwaite`: degrees of freedom of contrasts
+//! - `likelihood_ratio`: nested models by maximum likelihood
 
+mod likelihood_ratio;
 mod profile;
 mod ratio;
 mod satterthwaite;
 
 use super::design::{Coefficient, Design, Term, Unfit};
+pub use likelihood_ratio::{Incomparable, LikelihoodRatio, likelihood_ratio};
+
 use super::wald::{CoefficientTest, WaldF, WaldT};
 
 /// What the variances are estimated by.
