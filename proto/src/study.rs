@@ -11,8 +11,10 @@
 //! - [`preset`]: what the presets `sound` and `paper` choose
 //! - [`resolve`]: from the one to the other, with every check that needs no disk
 //! - [`network`]: the same for models, training and probe
+//! - [`analysis`]: the tests that a study declares
 //! - [`error`]: the one sentence that a wrong file gets
 
+pub mod analysis;
 pub mod data;
 pub mod error;
 pub mod file;
@@ -21,6 +23,7 @@ pub mod preset;
 pub mod resolve;
 pub mod settings;
 
+pub use analysis::{Analysis, Comparisons, ComparisonsKeyword, Correction, CurveMetric, Family};
 pub use data::{ClassCount, DataFormat, DataSource, DataSummary, Generate, Missing};
 pub use error::Error;
 pub use file::StudyFile;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use curvefleet_proto::plan;
 use curvefleet_proto::study::file::parse;
-use curvefleet_proto::study::{ClassCount, DataSummary, Scoring, Study};
+use curvefleet_proto::study::{Analysis, ClassCount, Comparisons, DataSummary, Scoring, Study};
 use proptest::prelude::*;
 
 const MINIMAL: &str = "name = \"mini\"\n[[data]]\nname = \"joints\"\nformat = \"generated\"\n";
@@ -124,11 +124,69 @@ fn wrong_files_are_told_the_line_the_key_and_what_is_allowed() {
         ("[probe]\nl2 = 0.0\n", "line 6", "above 0"),
         ("[probe]\nkind = \"logistic\"\nscoring = \"leave-one-out\"\n", "line 7", "held-out"),
         ("[training]\nclass_weights = \"some\"\n", "line 6", "`balanced`"),
+        ("[analysis]\nmetric = [\"max\"]\n", "line 6", "unknown field `metric`"),
+        ("[analysis]\nmetrics = [\"auc\"]\n", "line 6", "`end-minus-start`"),
+        ("[analysis]\nmetrics = []\n", "line 6", "each of them once"),
+        ("[analysis]\nseed = 3\nmetrics = [\"max\", \"max\"]\n", "line 7", "each of them once"),
+        ("[analysis]\ninterval_level = 95\n", "line 6", "0.95 is 95%"),
+        ("[analysis]\nresamples = 10\n", "line 6", "between 100 and 1000000"),
+        ("[analysis]\ncorrection = \"bonferroni\"\n", "line 6", "`benjamini-hochberg`"),
+        ("[analysis]\nfamily = \"mine\"\n", "line 6", "`metric`"),
+        ("[analysis]\nseed = 9223372036854775808\n", "line 6", ""),
+        ("[analysis]\ncomparisons = \"some\"\n", "line 6", "a list of pairs such as"),
+        ("[analysis]\ncomparisons = []\n", "line 6", "write \"none\""),
+        ("[analysis]\ncomparisons = [[\"up/down\"]]\n", "line 6", "must name two"),
+        ("[analysis]\ncomparisons = [[\"up/down\", \"up/left\"]]\n", "line 6", "there is up/down, up/wave, down/wave"),
+        ("[analysis]\ncomparisons = [[\"up/down\", \"up/down\"]]\n", "line 6", "one condition twice"),
+        (
+            "[analysis]\ncomparisons = [[\"up/down\", \"up/wave\"], [\"up/wave\", \"up/down\"]]\n",
+            "line 6",
+            "is there twice",
+        ),
+        (
+            "[analysis]\ncomparisons = [[\"up/down\", \"up/wave\"]]\n[[conditions]]\nlabels = [\"shuffled\"]\n",
+            "line 6",
+            "with true labels",
+        ),
     ];
     for (tail, line, words) in added {
         let error = resolve(&format!("{MINIMAL}{tail}")).unwrap_err();
         assert!(error.starts_with(line) && error.contains(words), "{tail}\n gave: {error}");
     }
+}
+
+#[test]
+fn declared_tests_have_defaults_and_are_stored() {
+    let study = resolve(MINIMAL).unwrap();
+    assert_eq!(study.analysis, Analysis::default());
+    let stored = study.to_toml().unwrap();
+    let table = "[analysis]\nmetrics = [\"start\", \"end\", \"max\", \"tmax\"]\ncomparisons = \"all\"\nfamily = \"metric\"\n\
+                 correction = \"holm\"\ninterval_level = 0.95\nresamples = 10000\nseed = 1\n";
+    assert!(stored.contains(table), "{stored}");
+    let typed = "[analysis]\nmetrics = [\"end-minus-start\"]\ncomparisons = [[\"up/wave\", \"up/down\"]]\nfamily = \"study\"\n\
+                 correction = \"benjamini-hochberg\"\ninterval_level = 0.9\nresamples = 500\nseed = 7\n";
+    let study = resolve(&format!("{MINIMAL}{typed}")).unwrap();
+    let pair = ["up/wave".to_string(), "up/down".to_string()];
+    assert_eq!(study.analysis.comparisons, Comparisons::Listed(vec![pair]));
+    let stored = study.to_toml().unwrap();
+    assert!(stored.contains(typed), "{stored}");
+    assert_eq!(parse(&stored).unwrap().resolve_stored().unwrap(), study);
+}
+
+/// A condition's name may stand in two data sets; a comparison needs both of its conditions in one of them.
+#[test]
+fn comparisons_stay_within_a_data_set() {
+    let two = |tail: &str| {
+        let text = format!("{MINIMAL}[[data]]\nname = \"hands\"\nformat = \"generated\"\n{tail}");
+        let summaries = BTreeMap::from([
+            ("joints".to_string(), summary(&["up", "down", "wave"])),
+            ("hands".to_string(), summary(&["up", "down", "fist"])),
+        ]);
+        parse(&text).and_then(|parsed| parsed.resolve(&summaries)).map_err(|error| error.to_string())
+    };
+    assert!(two("[analysis]\ncomparisons = [[\"up/down\", \"up/fist\"], [\"up/down\", \"up/wave\"]]\n").is_ok());
+    let error = two("[analysis]\ncomparisons = [[\"up/wave\", \"up/fist\"]]\n").unwrap_err();
+    assert!(error.starts_with("line 9") && error.contains("different data sets"), "{error}");
 }
 
 #[test]
@@ -158,6 +216,8 @@ fn a_run_id_follows_from_what_decides_its_numbers_and_from_nothing_else() {
     let renamed = MINIMAL.replace("mini", "other") + "[[models]]\nname = \"renamed\"\nkind = \"lstm\"\nhidden = 3\n";
     assert_eq!(ids(&renamed), base, "names of study and model do not decide numbers, nor does writing a default out");
     assert_eq!(ids(&MINIMAL.replace("name = \"mini\"", "name = \"mini\"\nshard_size = 7")), base);
+    let declared = "[analysis]\nmetrics = [\"max\"]\ncomparisons = \"none\"\ninterval_level = 0.99\nseed = 9\n";
+    assert_eq!(ids(&format!("{MINIMAL}{declared}")), base, "tests decide no run's numbers");
     for change in [
         "[training]\nepochs = 51\n",
         "[probe]\nk = 5\n",

@@ -1,19 +1,13 @@
-//! Ordinary least squares by Householder QR, fed row block by row block.
+//! Ordinary least squares by Householder QR, fed row by row.
 //!
-//! The rows `[X | y]` of a block are stacked under the triangle `R` of the blocks before and factored again (TSQR, Demmel et al.
-//! 2012), so that any number of rows needs the memory of one block, and the normal equations are never formed. The last
+//! The rows `[X | y]` are reduced to a triangle `R` block by block, and the normal equations are never formed. The last
 //! column of the final `R` holds everything a fit reports: Qᵀy above, and the root of the residual sum of squares at the
 //! bottom. Sums of squares that the model explains are sums of squared entries of Qᵀy, so that R² near 0 loses no digits.
 //! Columns that are combinations of earlier ones are left out, as R's `lm` does, with its tolerance.
 
-use faer::Mat;
-
 use super::tails::{Tail, f_upper};
+use super::triangle::{Triangulation, column_lengths, first_aliased, triangle, without_column};
 
-/// Rows factored at once. Larger blocks save little, smaller ones repeat the triangle too often.
-const BLOCK_ROWS: usize = 4096;
-/// A column whose part outside the earlier columns' span is shorter than this share of it counts as a combination of them (`lm`).
-const ALIAS_TOLERANCE: f64 = 1e-7;
 /// Rounding noise of the residual sum of squares, as a share of the total one: a fit below it is exact.
 const EXACT_FIT: f64 = 1e-28;
 
@@ -24,25 +18,21 @@ pub struct LeastSquares {
     /// Subtracted from every response; with an intercept it changes nothing but the rounding.
     response_shift: f64,
     rows: usize,
-    /// The rows not yet factored, after the triangle so far; each `columns + 1` long.
-    pending: Vec<f64>,
+    /// The rows `[X | y]`, each `columns + 1` long.
+    factored: Triangulation,
 }
 
 impl LeastSquares {
     /// A problem with `columns` predictors, the intercept included. `response_shift` should be near the responses' mean.
     pub fn new(columns: usize, response_shift: f64) -> LeastSquares {
-        LeastSquares { columns, response_shift, rows: 0, pending: Vec::new() }
+        LeastSquares { columns, response_shift, rows: 0, factored: Triangulation::new(columns + 1) }
     }
 
     /// Adds the observation `response` at the predictors `row` (`columns` values, the first of them 1).
     pub fn add(&mut self, row: &[f64], response: f64) {
         assert!(row.len() == self.columns && row.first() == Some(&1.0), "a row begins with 1 and fills all columns");
-        self.pending.extend_from_slice(row);
-        self.pending.push(response - self.response_shift);
+        self.factored.add(row.iter().copied().chain([response - self.response_shift]));
         self.rows += 1;
-        if self.pending.len() >= (BLOCK_ROWS + self.columns + 1) * (self.columns + 1) {
-            self.pending = triangle(&self.pending, self.columns + 1);
-        }
     }
 
     /// Solves the problem. `None` where there is no row.
@@ -52,8 +42,8 @@ impl LeastSquares {
         }
         let mut kept: Vec<usize> = (0..self.columns).collect();
         let mut width = self.columns + 1;
-        let mut r = triangle(&self.pending, width);
-        while let Some(aliased) = first_aliased(&r, width) {
+        let mut r = self.factored.triangle();
+        while let Some(aliased) = first_aliased(&r, width, &column_lengths(&r, width, width - 1)) {
             kept.remove(aliased);
             r = triangle(&without_column(&r, width, aliased), width - 1);
             width -= 1;
@@ -70,31 +60,6 @@ impl LeastSquares {
         let exact = residual <= EXACT_FIT * total;
         Fit { rows: self.rows, rank, explained, residual: if exact { 0.0 } else { residual } }
     }
-}
-
-/// The triangle of a QR factorisation of row-major rows, as row-major rows (at most `width` of them).
-fn triangle(rows: &[f64], width: usize) -> Vec<f64> {
-    let height = rows.len() / width;
-    let matrix = Mat::from_fn(height, width, |i, j| rows[i * width + j]);
-    let qr = matrix.qr();
-    let r = qr.thin_R();
-    (0..r.nrows()).flat_map(|i| (0..width).map(move |j| if j < i { 0.0 } else { r[(i, j)] })).collect()
-}
-
-/// The first predictor column that adds nothing to those before it. The last column is the response and is not looked at.
-fn first_aliased(r: &[f64], width: usize) -> Option<usize> {
-    let rows = r.len() / width;
-    (0..width - 1).find(|&column| {
-        let length = (0..=column.min(rows - 1)).map(|row| r[row * width + column].powi(2)).sum::<f64>().sqrt();
-        let remainder = if column < rows { r[column * width + column].abs() } else { 0.0 };
-        remainder <= ALIAS_TOLERANCE * length
-    })
-}
-
-fn without_column(rows: &[f64], width: usize, column: usize) -> Vec<f64> {
-    rows.chunks_exact(width)
-        .flat_map(|row| row.iter().enumerate().filter(move |(j, _)| *j != column).map(|(_, value)| *value))
-        .collect()
 }
 
 /// What a least-squares fit with an intercept says about its model.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::analysis::AnalysisEntry;
 use super::data::{ClassCount, DataFormat, DataSource, Generate, Missing};
 use super::error::Error;
 use super::settings::{
@@ -45,6 +46,9 @@ pub struct StudyFile {
     /// Probe settings.
     #[serde(default)]
     pub probe: ProbeEntry,
+    /// The tests that are declared.
+    #[serde(default)]
+    pub analysis: AnalysisEntry,
 }
 
 /// Seeds: `seeds = 20` means 0 to 19.

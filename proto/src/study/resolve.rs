@@ -10,7 +10,7 @@ use super::settings::{Classes, ConditionSet, Data, Labels, Study};
 use crate::limits::{MAX_NAME_BYTES, MAX_RUNS_PER_SHARD};
 
 /// Seeds are written in TOML and Parquet files that other tools read as signed 64-bit integers.
-const SEED_MAX: u64 = i64::MAX as u64;
+pub(super) const SEED_MAX: u64 = i64::MAX as u64;
 /// Longest sequences a network is trained on, in time steps: the limit that keeps a typing error from filling the memory.
 const PAD_TO_MAX: u32 = 100_000;
 /// Fewest sequences of a class: one each to train, validate and test on.
@@ -43,6 +43,7 @@ impl Parsed {
         }
         self.training()?;
         self.probe()?;
+        self.check_analysis()?;
         self.seeds()?;
         self.pack_size()?;
         self.models().map(drop)
@@ -72,6 +73,7 @@ impl Parsed {
             seeds: self.seeds()?,
             shard_size: self.shard_size()?,
             pack_size: self.pack_size()?,
+            analysis: self.analysis(&conditions)?,
             conditions,
             data,
             models,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::analysis::Analysis;
 use super::data::{DataSource, DataSummary};
 
 /// A study, fully resolved: what is stored as `study.toml`, and all that a plan is made from.
@@ -29,6 +30,8 @@ pub struct Study {
     pub training: Training,
     /// How their states are read.
     pub probe: Probe,
+    /// Which tests are declared.
+    pub analysis: Analysis,
 }
 
 /// A set of defaults.
