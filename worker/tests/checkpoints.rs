@@ -128,7 +128,7 @@ fn a_checkpoint_is_a_burnpack_file_with_the_parameters_by_name() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
 
     /// Whatever a disk or a network did to a checkpoint: it is refused, and never read as something else.
     #[test]
@@ -145,7 +145,7 @@ proptest! {
         match Checkpoint::decode(bytes) {
             Err(error) => prop_assert!(error.to_string().starts_with("the checkpoint is damaged"), "{}", error),
             // Padding between tensors, and metadata that still says the same, carry no numbers.
-            Ok(read) => prop_assert_eq!(read, Checkpoint::decode(GOOD.clone()).unwrap()),
+            Ok(read) => prop_assert!(read == Checkpoint::decode(GOOD.clone()).unwrap(), "read as another one"),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::model::{self, Shape};
 /// The metadata key that everything but numbers stands under, as JSON.
 const METADATA: &str = "curvefleet.checkpoint";
 /// The version of the layout.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Figures of an epoch beside its curve: training loss, five validation scores, five test scores.
 const FIGURES: usize = 11;
 
@@ -86,7 +86,7 @@ struct Metadata {
     origin: Origin,
     epoch: u32,
     runs: Vec<RunMetadata>,
-    /// SHA-256 over all tensors' bytes, in the order of their names.
+    /// SHA-256 over the other metadata and all tensors' names, shapes and bytes, in the order of their names.
     sha256: String,
 }
 
@@ -181,13 +181,14 @@ impl Checkpoint {
             tensors.push(doubles(name("curve"), vec![epochs.len(), steps], curve));
         }
         tensors.sort_by(|a, b| a.name.cmp(&b.name));
-        let metadata = Metadata {
+        let mut metadata = Metadata {
             format: FORMAT,
             origin: self.origin.clone(),
             epoch: self.epoch,
             runs: self.runs.iter().map(RunMetadata::of).collect(),
-            sha256: hash(&tensors)?,
+            sha256: String::new(),
         };
+        metadata.sha256 = hash(&metadata, &tensors)?;
         let metadata = serde_json::to_string(&metadata).map_err(damaged)?;
         let bytes = Writer::new(tensors).with_metadata(METADATA, &metadata).into_bytes().map_err(damaged)?;
         Ok(bytes.to_vec())
@@ -200,14 +201,15 @@ impl Checkpoint {
     pub fn decode(bytes: Vec<u8>) -> Result<Checkpoint, Error> {
         let reader = Reader::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(damaged)?;
         let metadata = reader.metadata().get(METADATA).ok_or_else(|| damaged("it has no curvefleet metadata"))?;
-        let metadata: Metadata = serde_json::from_str(metadata).map_err(damaged)?;
+        let mut metadata: Metadata = serde_json::from_str(metadata).map_err(damaged)?;
         if metadata.format != FORMAT {
             return Err(damaged(format!("its layout is version {}, not {FORMAT}", metadata.format)));
         }
         let mut tensors = reader.into_tensors().map_err(damaged)?;
         tensors.sort_by(|a, b| a.name.cmp(&b.name));
-        if hash(&tensors)? != metadata.sha256 {
-            return Err(damaged("its numbers do not have the hash that it names"));
+        let named = std::mem::take(&mut metadata.sha256);
+        if hash(&metadata, &tensors)? != named {
+            return Err(damaged("it does not have the hash that it names"));
         }
         let tensors = Named(tensors);
         let runs =
@@ -331,10 +333,13 @@ fn tensor(name: String, dtype: DType, shape: Vec<usize>, bytes: Vec<u8>) -> Tens
     Tensor::new(name, dtype, shape, None, Bytes::from_bytes_vec(bytes))
 }
 
-fn hash(tensors: &[Tensor]) -> Result<String, Error> {
+/// The hash of all that a checkpoint says; `metadata` is without it.
+fn hash(metadata: &Metadata, tensors: &[Tensor]) -> Result<String, Error> {
     let mut hash = Sha256::new();
+    hash.update(serde_json::to_vec(metadata).map_err(damaged)?);
     for tensor in tensors {
         hash.update(tensor.name.as_bytes());
+        hash.update(format!("{:?}", tensor.shape));
         hash.update(tensor.to_bytes().map_err(damaged)?.as_ref() as &[u8]);
     }
     Ok(hex::encode(hash.finalize()))
