@@ -81,6 +81,14 @@ impl Sql for &Connection {
         Ok(changed as u64)
     }
 
+    fn execute_many(&mut self, query: &'static str, sets: &[Vec<Value<'_>>]) -> Result<(), Error> {
+        let mut statement = self.prepare_cached(query).map_err(database)?;
+        for values in sets {
+            statement.execute(rusqlite::params_from_iter(values)).map_err(database)?;
+        }
+        Ok(())
+    }
+
     fn query(
         &mut self,
         query: &'static str,

@@ -74,6 +74,8 @@ impl SqliteLedger {
         let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;";
         connection.execute_batch(pragmas).map_err(classify)?;
         migrate::run(path, &mut connection)?;
+        // No other coordinator is there: who was writing a manifest is gone.
+        connection.execute("UPDATE studies SET manifest_until_ms = 0", []).map_err(classify)?;
         Ok(SqliteLedger { connection, settings, _lock: lock })
     }
 }
