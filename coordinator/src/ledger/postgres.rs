@@ -94,12 +94,16 @@ impl Ledger for PostgresLedger {
         let give_up = Instant::now() + RETRY_WITHIN;
         let mut pause = PAUSE_MIN;
         let mut sent = None;
+        let mut tries = 0;
         loop {
+            tries += 1;
             let error = match self.attempt(now_ms, &requests, &mut sent) {
                 Ok(replies) => return replies,
                 Err(error) => error,
             };
-            if !is_passing(&error) || Instant::now() + pause > give_up {
+            // A first try may take all the time there is: where this process was stopped in the middle, or the server is gone without
+            // a word.
+            if !is_passing(&error) || (tries > 1 && Instant::now() + pause > give_up) {
                 tracing::error!(%error, requests = requests.len(), "a batch was given up because the database failed");
                 let error = if sent.is_some() { Error::Unknown } else { error };
                 return requests.iter().map(|_| Err(error.clone())).collect();

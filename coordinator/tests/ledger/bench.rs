@@ -84,6 +84,10 @@ impl Bench {
 
     pub fn restart(&mut self) {
         self.ledger = None;
+        // A ledger that cannot be opened is refused, not tried again.
+        if let Some(proxy) = &self.proxy {
+            proxy.spare();
+        }
         self.ledger = Some(self.database.open());
     }
 

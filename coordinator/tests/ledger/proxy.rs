@@ -62,6 +62,11 @@ impl Proxy {
         self.state.cut.store(if cut == Cut::BeforeCommit { BEFORE } else { AFTER }, Ordering::SeqCst);
     }
 
+    /// Cuts nothing.
+    pub fn spare(&self) {
+        self.state.cut.store(NO_CUT, Ordering::SeqCst);
+    }
+
     /// Whether the cut that was asked for last has been made.
     pub fn has_cut(&self) -> bool {
         self.state.cut.load(Ordering::SeqCst) == NO_CUT
@@ -92,6 +97,9 @@ fn close(stream: &TcpStream) {
 
 fn forward(client: &TcpStream, server: &TcpStream, state: &Arc<State>) {
     let clone = |stream: &TcpStream| stream.try_clone().unwrap();
+    // As PostgreSQL and its clients do: a request is not held back until there is more of it.
+    client.set_nodelay(true).unwrap();
+    server.set_nodelay(true).unwrap();
     state.open.lock().unwrap().extend([clone(client), clone(server)]);
     let lost = Arc::new(AtomicBool::new(false));
     let (mut from, mut to, flag, shared) = (clone(client), clone(server), lost.clone(), state.clone());

@@ -19,9 +19,9 @@ use crate::ledger::Error;
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// What every session is told first. A transaction whose coordinator has stopped or is cut off is ended by the server, because
-/// its lock keeps all others waiting: after 10 s without a word, far beyond the pause between two statements. What was
+/// its lock keeps all others waiting: after 5 s without a word, far beyond the pause between two statements. What was
 /// committed is on disk before it is said to be, also where the server's default is less.
-const SETTINGS: &str = "SET idle_in_transaction_session_timeout = '10s'; SET tcp_user_timeout = '10s';
+const SETTINGS: &str = "SET idle_in_transaction_session_timeout = '5s'; SET tcp_user_timeout = '10s';
     SET statement_timeout = 0; SET lock_timeout = 0; SET jit = off;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 
