@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn the_one_character_that_is_not_kept_is_replaced() {
         let mut out = BytesMut::new();
-        Value::Text("a\0b").to_sql(&Type::TEXT, &mut out).unwrap();
+        Value::Text("a\0b").to_sql(&Type::TEXT, &mut out).expect("a text is taken");
         assert_eq!(&out[..], "a\u{fffd}b".as_bytes());
         assert!(Value::Text("5").to_sql(&Type::INT8, &mut out).is_err());
         assert!(Value::Int(5).to_sql(&Type::TEXT, &mut out).is_err());

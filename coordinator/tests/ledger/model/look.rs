@@ -4,13 +4,16 @@ use curvefleet_coordinator::ledger::Error;
 use curvefleet_coordinator::ledger::check::CheckRuns;
 use curvefleet_coordinator::ledger::logs::{self, Attempts, Logs};
 use curvefleet_coordinator::ledger::manifest::{self, Entry, ReadPage, Stale};
-use curvefleet_coordinator::ledger::runs::{self, ListRuns};
+use curvefleet_coordinator::ledger::runs::{self, ListRuns, Place};
 use curvefleet_coordinator::ledger::state::{RunState, StudyState};
 use curvefleet_coordinator::ledger::study::{self, GetStudy, Status};
 use curvefleet_coordinator::ledger::workers::Worker;
 
 use super::{Model, Run, Shard, ShardState};
 use crate::bench::SETTINGS;
+
+/// A shard and the place of a run in it.
+type Placed<'a> = (&'a Shard, usize);
 
 impl Model {
     pub fn status(&self, study: usize) -> Status {
@@ -59,10 +62,10 @@ impl Model {
     fn page(
         &self,
         study: usize,
-        after: Option<(u64, u64)>,
+        after: Option<Place>,
         limit: u32,
         wanted: impl Fn(&Run) -> bool,
-    ) -> (Vec<(&Shard, usize)>, Option<(u64, u64)>) {
+    ) -> (Vec<Placed<'_>>, Option<Place>) {
         let shards = self.shards.iter().filter(|shard| shard.study == study);
         let mut runs: Vec<_> =
             shards.flat_map(|shard| (0..shard.runs.len()).map(move |place| (shard, place))).collect();

@@ -114,7 +114,10 @@ impl Model {
             Request::Retry(retry) => self.retry(retry).map(Reply::Retry),
             Request::ListRuns(list) => self.list_runs(list).map(Reply::ListRuns),
             Request::Logs(logs) => self.logs(logs).map(Reply::Logs),
-            Request::Register(register) => Ok(Reply::Register(self.register(now_ms, register))),
+            Request::Register(register) => {
+                self.register(now_ms, register);
+                Ok(Reply::Register(()))
+            }
             Request::ListWorkers(_) => Ok(Reply::ListWorkers(self.list_workers(now_ms))),
             Request::Lease(lease) => self.lease(now_ms, lease).map(Reply::Lease),
             Request::Heartbeat(heartbeat) => Ok(Reply::Heartbeat(self.heartbeat(now_ms, heartbeat))),
