@@ -1,6 +1,6 @@
 //! What a coordinator can be told on the command line and by environment variables.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use curvefleet_proto::store::Store;
 
@@ -74,10 +74,16 @@ impl Options {
 
     /// The ledger's file.
     pub(crate) fn ledger_file(&self, store: &Store) -> PathBuf {
-        match &self.ledger {
-            Some(file) => file.clone(),
-            None if store.url().contains("://") => PathBuf::from("./curvefleet-ledger.sqlite"),
-            None => PathBuf::from(store.url()).join("ledger.sqlite"),
-        }
+        ledger_file(self.ledger.as_deref(), store.url())
+    }
+}
+
+/// The ledger's file where a coordinator is given this `--ledger` and this `--store`.
+pub fn ledger_file(ledger: Option<&Path>, store: &str) -> PathBuf {
+    match (ledger, store.split_once("://")) {
+        (Some(file), _) => file.to_path_buf(),
+        (None, None) => Path::new(store).join("ledger.sqlite"),
+        (None, Some(("file", folder))) => Path::new(folder).join("ledger.sqlite"),
+        (None, Some(_)) => PathBuf::from("./curvefleet-ledger.sqlite"),
     }
 }

@@ -3,7 +3,9 @@
 //! - [`open`]: opening a file, and every reason to refuse it
 //! - `lock`: keeps a second coordinator out
 //! - `migrate`: brings an older file up to this program's schema
+//! - [`backup`](mod@backup): a consistent copy, also while a coordinator is at work
 
+pub mod backup;
 mod lock;
 mod migrate;
 pub mod open;
@@ -17,6 +19,7 @@ use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior};
 use super::sql::{Context, Row, Sql, Value};
 use super::{Error, Ledger, Reply, Request, Settings};
 
+pub use backup::{BackupError, backup};
 pub use open::OpenError;
 
 /// A ledger in an SQLite file.

@@ -3,6 +3,7 @@
 //! is the URL of a server on which databases may be made.
 #![allow(clippy::unwrap_used)]
 
+mod backup;
 mod bench;
 mod cases;
 mod cut;

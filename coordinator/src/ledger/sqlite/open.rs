@@ -10,7 +10,7 @@ use super::{lock, migrate};
 use crate::ledger::Settings;
 
 /// How long a statement waits for another program that reads or backs up the file, before the batch fails.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Prepared statements kept; above the number of different queries in the operations.
 const STATEMENTS_KEPT: usize = 128;
 
