@@ -4,10 +4,13 @@
 mod system {
     mod folder;
     mod process;
+    mod server;
 
+    mod backup;
     mod one_process;
     mod processes;
     mod refusals;
     mod s3;
+    mod several;
     mod studies;
 }

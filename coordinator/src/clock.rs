@@ -4,6 +4,12 @@
 pub trait Clock: Send + Sync {
     /// Milliseconds since 1970.
     fn now_ms(&self) -> u64;
+
+    /// Whether it is this machine's: then a ledger that several machines share goes by its server's clock instead, because
+    /// machines do not agree.
+    fn is_this_machines(&self) -> bool {
+        false
+    }
 }
 
 /// The system's clock.
@@ -15,5 +21,9 @@ impl Clock for SystemClock {
     fn now_ms(&self) -> u64 {
         let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn is_this_machines(&self) -> bool {
+        true
     }
 }

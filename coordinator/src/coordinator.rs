@@ -1,7 +1,7 @@
 //! Starts all parts of a coordinator, and stops them politely.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +13,10 @@ use tokio::task::JoinHandle;
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::ledger::expire::Expire;
+use crate::ledger::postgres::{DatabaseUrl, PostgresLedger, Time};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::writer::{self, Writer};
-use crate::ledger::{Handle, Settings};
+use crate::ledger::{Handle, Ledger, Settings};
 use crate::manifest::Manifests;
 use crate::options::Options;
 use crate::rates::Rates;
@@ -37,7 +38,8 @@ pub struct Coordinator;
 pub struct Running {
     address: SocketAddr,
     store: Store,
-    ledger_file: PathBuf,
+    /// The ledger's file or database, for people.
+    ledger_place: String,
     handle: Handle,
     manifests: Arc<Manifests>,
     health: Health,
@@ -66,13 +68,13 @@ impl Coordinator {
         // First, so that a port in use leaves no new folder and no new ledger behind.
         let listener = TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })?;
         let store = Store::open(&options.store, environment())?;
-        let ledger_file = options.ledger_file(&store);
         let settings = options.settings();
-        let (file, system) = (ledger_file.clone(), |what| move |source| Error::System { what, source });
-        let ledger = tokio::task::spawn_blocking(move || SqliteLedger::open(&file, settings)).await;
-        let ledger = ledger.map_err(|error| system("a thread")(std::io::Error::other(error)))??;
+        let system = |what| move |source| Error::System { what, source };
+        let (opening, file, by) = (options.database.clone(), options.ledger_file(&store), clock.clone());
+        let opened = tokio::task::spawn_blocking(move || open_ledger(opening, &file, settings, &*by)).await;
+        let (ledger, ledger_place) = opened.map_err(|error| system("a thread")(std::io::Error::other(error)))??;
         let address = listener.local_addr().map_err(system("the address of its socket"))?;
-        let (writer, handle) = writer::start(Box::new(ledger), clock.clone()).map_err(system("a thread"))?;
+        let (writer, handle) = writer::start(ledger, clock.clone()).map_err(system("a thread"))?;
         if options.expire_leases_at_start {
             // Should the database fail here, the leases expire at their deadlines.
             if let Err(error) = handle.ask(Expire { all: true }).await {
@@ -101,7 +103,7 @@ impl Coordinator {
                 async move { manifests.keep(stopping).await }
             }),
         ];
-        Ok(Running { address, store, ledger_file, handle, manifests, health, stop, server, tasks, writer })
+        Ok(Running { address, store, ledger_place, handle, manifests, health, stop, server, tasks, writer })
     }
 }
 
@@ -135,8 +137,11 @@ impl Running {
             tracing::warn!("some connections did not end in time and are cut");
             server.abort();
         }
-        for task in self.tasks {
-            task.abort();
+        // They end by themselves, a manifest that is being written first.
+        for mut task in self.tasks {
+            if tokio::time::timeout(GRACE, &mut task).await.is_err() {
+                task.abort();
+            }
         }
         if tokio::time::timeout(GRACE, self.manifests.write_all()).await.is_err() {
             tracing::warn!("the store did not take all manifests in time; they are written after the next start");
@@ -158,7 +163,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
         env!("CARGO_PKG_VERSION"),
         running.url(),
         running.store_url(),
-        running.ledger_file.display()
+        running.ledger_place
     );
     tokio::select! {
         _ = terminate.recv() => tracing::info!("stopping: SIGTERM"),
@@ -174,6 +179,24 @@ pub async fn run(options: Options) -> Result<(), Error> {
     }
     running.shutdown().await;
     Ok(())
+}
+
+/// Opens the ledger in its database or file, and says where it is.
+fn open_ledger(
+    database: Option<DatabaseUrl>,
+    file: &Path,
+    settings: Settings,
+    clock: &dyn Clock,
+) -> Result<(Box<dyn Ledger>, String), Error> {
+    match database {
+        Some(url) => {
+            let time = if clock.is_this_machines() { Time::Server } else { Time::Told };
+            let ledger = PostgresLedger::open(&url, settings, time)?;
+            let place = ledger.place();
+            Ok((Box::new(ledger), place))
+        }
+        None => Ok((Box::new(SqliteLedger::open(file, settings)?), file.display().to_string())),
+    }
 }
 
 async fn sweep(ledger: Handle, settings: Settings, stopping: watch::Receiver<bool>) {

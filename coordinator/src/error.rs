@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use curvefleet_proto::store;
 
-use crate::ledger::sqlite::OpenError;
+use crate::ledger::{postgres, sqlite};
 
 /// Why a coordinator does not start, or ended. Each is a sentence for the user.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +37,12 @@ pub enum Error {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The ledger cannot be opened.
+    /// The ledger's file cannot be opened.
     #[error(transparent)]
-    Ledger(#[from] OpenError),
+    Ledger(#[from] sqlite::OpenError),
+    /// The ledger's database cannot be used.
+    #[error(transparent)]
+    Database(#[from] postgres::OpenError),
     /// The system refuses a thread, a signal handler or the like.
     #[error("the system refused {what}: {source}")]
     System {
@@ -58,7 +61,10 @@ impl Error {
     pub fn is_user_error(&self) -> bool {
         match self {
             Error::Listen { .. } | Error::Insecure { .. } | Error::Bind { .. } | Error::Store(_) => true,
-            Error::Ledger(error) => !matches!(error, OpenError::Database { .. }),
+            Error::Ledger(error) => !matches!(error, sqlite::OpenError::Database { .. }),
+            Error::Database(error) => {
+                !matches!(error, postgres::OpenError::Database { .. } | postgres::OpenError::System(_))
+            }
             Error::System { .. } | Error::Server(_) => false,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt32Array, UInt64Array};
-use curvefleet_proto::artifact::{MANIFEST_METADATA, MANIFEST_SCHEMA, manifest_key};
+use curvefleet_proto::artifact::{MANIFEST_METADATA, MANIFEST_SCHEMA, manifest_key, study_key};
 use curvefleet_proto::store::Store;
 use object_store::ObjectStoreExt as _;
 use parquet::arrow::ArrowWriter;
@@ -16,7 +16,8 @@ use parquet::file::properties::WriterProperties;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-use crate::ledger::manifest::{Entry, ReadPage, Stale, StaleManifests, Written};
+use crate::ledger::manifest::{Abandon, Claim, Entry, ReadPage, Stale, StaleManifests, Written};
+use crate::ledger::study::GetStudy;
 use crate::ledger::{self, Handle};
 
 /// How often the manifest of a study that goes on is written, if anything has changed.
@@ -28,6 +29,12 @@ const RUNS_PER_INTERVAL_SECOND: u64 = 20_000;
 const PAGE_ROWS: u32 = 8_192;
 /// Many commits in quick succession end up in one look at what is stale.
 const COALESCE: Duration = Duration::from_millis(200);
+
+/// How long to wait for another coordinator that writes the same manifest before looking again.
+const CLAIM_AGAIN: Duration = Duration::from_millis(250);
+
+/// How often a manifest that another coordinator is writing is looked at, should that one be gone.
+const CLAIMED_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a manifest could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +55,7 @@ pub(crate) enum Error {
 pub(crate) struct Manifests {
     ledger: Handle,
     store: Store,
-    /// Held while a manifest is written, so that an older one never overwrites a newer one.
+    /// Held while a manifest is written, so that one takes memory at a time.
     one_at_a_time: Mutex<()>,
 }
 
@@ -57,10 +64,41 @@ impl Manifests {
         Manifests { ledger, store, one_at_a_time: Mutex::new(()) }
     }
 
-    /// Writes a study's manifest from the ledger; says its key and how many runs it lists.
+    /// Writes a study's manifest from the ledger; says its key and how many runs it lists. Waits where another coordinator is
+    /// writing it.
     pub async fn write(&self, study: &str) -> Result<(String, u64), Error> {
+        loop {
+            if let Some(written) = self.try_write(study).await? {
+                return Ok(written);
+            }
+            tokio::time::sleep(CLAIM_AGAIN).await;
+        }
+    }
+
+    /// As [`write`](Manifests::write), or `None` where another coordinator is writing it, or was and may have replaced a newer one.
+    async fn try_write(&self, study: &str) -> Result<Option<(String, u64)>, Error> {
         let _writing = self.one_at_a_time.lock().await;
-        let key = manifest_key(study);
+        let Some(claim) = self.ledger.ask(Claim { study: study.to_string() }).await? else { return Ok(None) };
+        match self.put(study).await {
+            Ok((changes, runs)) => {
+                let written = Written { study: study.to_string(), claim, changes, runs };
+                let current = self.ledger.ask(written).await?;
+                tracing::debug!(study, runs, current, "wrote the manifest");
+                Ok(current.then(|| (manifest_key(study), runs)))
+            }
+            Err(error) => {
+                // Should this fail, too, the claim ends by itself.
+                drop(self.ledger.ask(Abandon { study: study.to_string(), claim }).await);
+                Err(error)
+            }
+        }
+    }
+
+    /// Puts a study's file and its manifest into the store; says up to which change and how many runs. The file is there since the
+    /// study was submitted; but where two coordinators were given two studies of one name, it may be the one that was refused.
+    async fn put(&self, study: &str) -> Result<(u64, u64), Error> {
+        let toml = self.ledger.ask(GetStudy { name: study.to_string() }).await?.toml;
+        self.store.objects().put(&study_key(study).as_str().into(), toml.into()).await?;
         let mut page = self.page(study, None).await?;
         let changes = page.changes;
         let mut runs = page.entries.len() as u64;
@@ -71,10 +109,8 @@ impl Manifests {
             writer = encode(writer, page.entries).await?;
         }
         let bytes = blocking(move || writer.into_inner()).await?;
-        self.store.objects().put(&key.as_str().into(), bytes.into()).await?;
-        self.ledger.ask(Written { study: study.to_string(), changes, runs }).await?;
-        tracing::debug!(study, runs, "wrote the manifest");
-        Ok((key, runs))
+        self.store.objects().put(&manifest_key(study).as_str().into(), bytes.into()).await?;
+        Ok((changes, runs))
     }
 
     async fn page(&self, study: &str, after: Option<(u64, u64)>) -> Result<ledger::manifest::Page, ledger::Error> {
@@ -101,8 +137,8 @@ impl Manifests {
             for Stale { study, ended, runs } in self.stale().await {
                 let urgent = ended && !troubles.contains(&study);
                 if urgent || !not_before.contains_key(&study) {
-                    let pause = MANIFEST_INTERVAL + Duration::from_secs(runs / RUNS_PER_INTERVAL_SECOND);
-                    self.write_or_log(&study, &mut troubles).await;
+                    let interval = MANIFEST_INTERVAL + Duration::from_secs(runs / RUNS_PER_INTERVAL_SECOND);
+                    let pause = if self.write_or_log(&study, &mut troubles).await { interval } else { CLAIMED_PAUSE };
                     not_before.insert(study, Instant::now() + pause);
                 }
             }
@@ -127,16 +163,19 @@ impl Manifests {
         })
     }
 
-    /// Writes a manifest. Trouble is logged when it begins and when it is over, not at every attempt between.
-    async fn write_or_log(&self, study: &str, troubles: &mut HashSet<String>) {
-        match self.write(study).await {
-            Ok(_) if troubles.remove(study) => tracing::info!(study, "the manifest is written again"),
-            Ok(_) => {}
+    /// Writes a manifest; says whether it was this coordinator's to write. Trouble is logged when it begins and when it is over, not
+    /// at every attempt between.
+    async fn write_or_log(&self, study: &str, troubles: &mut HashSet<String>) -> bool {
+        match self.try_write(study).await {
+            Ok(None) => return false,
+            Ok(Some(_)) if troubles.remove(study) => tracing::info!(study, "the manifest is written again"),
+            Ok(Some(_)) => {}
             Err(error) if troubles.insert(study.to_string()) => {
                 tracing::warn!(study, %error, "cannot write the manifest; it is tried again until it works");
             }
             Err(_) => {}
         }
+        true
     }
 }
 

@@ -1,9 +1,10 @@
 //! What a coordinator can be told on the command line and by environment variables.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use curvefleet_proto::store::Store;
 
+use crate::ledger::postgres::DatabaseUrl;
 use crate::ledger::{MAX_ATTEMPTS, Settings};
 
 /// Where a coordinator listens unless told otherwise: this machine alone.
@@ -29,6 +30,10 @@ pub struct Options {
     /// ./curvefleet-ledger.sqlite where the store is no folder]
     #[arg(long, env = "CURVEFLEET_LEDGER", value_name = "FILE")]
     pub ledger: Option<PathBuf>,
+    /// The ledger's PostgreSQL database, in place of a file: postgres://user:password@host/database; several coordinators
+    /// may share it
+    #[arg(long, env = "CURVEFLEET_DATABASE", hide_env_values = true, value_name = "URL", conflicts_with = "ledger")]
+    pub database: Option<DatabaseUrl>,
     /// How long a shard stays with a worker that is not heard of
     #[arg(long, env = "CURVEFLEET_LEASE_SECONDS", default_value_t = LEASE_SECONDS, value_name = "SECONDS",
           value_parser = clap::value_parser!(u32).range(1..=LEASE_SECONDS_MAX))]
@@ -52,6 +57,7 @@ impl Default for Options {
             listen: LISTEN.to_string(),
             store: STORE.to_string(),
             ledger: None,
+            database: None,
             lease_seconds: LEASE_SECONDS,
             max_attempts: MAX_ATTEMPTS,
             insecure: false,
@@ -68,10 +74,16 @@ impl Options {
 
     /// The ledger's file.
     pub(crate) fn ledger_file(&self, store: &Store) -> PathBuf {
-        match &self.ledger {
-            Some(file) => file.clone(),
-            None if store.url().contains("://") => PathBuf::from("./curvefleet-ledger.sqlite"),
-            None => PathBuf::from(store.url()).join("ledger.sqlite"),
-        }
+        ledger_file(self.ledger.as_deref(), store.url())
+    }
+}
+
+/// The ledger's file where a coordinator is given this `--ledger` and this `--store`.
+pub fn ledger_file(ledger: Option<&Path>, store: &str) -> PathBuf {
+    match (ledger, store.split_once("://")) {
+        (Some(file), _) => file.to_path_buf(),
+        (None, None) => Path::new(store).join("ledger.sqlite"),
+        (None, Some(("file", folder))) => Path::new(folder).join("ledger.sqlite"),
+        (None, Some(_)) => PathBuf::from("./curvefleet-ledger.sqlite"),
     }
 }

@@ -18,9 +18,15 @@ const SLOTS_MAX: usize = 4_096;
 /// `curvefleet worker`: trains shards that a coordinator leases out.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// The coordinator's URL
-    #[arg(long, env = "CURVEFLEET_COORDINATOR", value_name = "URL", default_value = "http://127.0.0.1:7700")]
-    pub coordinator: String,
+    /// The coordinator's URL; where several coordinators share a ledger, all of theirs with commas between
+    #[arg(
+        long,
+        env = "CURVEFLEET_COORDINATOR",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:7700",
+        value_delimiter = ','
+    )]
+    pub coordinator: Vec<String>,
     /// The object store, where this machine reaches it under another name than the coordinator says: a folder or s3://bucket/prefix
     #[arg(long, env = "CURVEFLEET_WORKER_STORE", value_name = "URL")]
     pub store: Option<String>,
@@ -105,7 +111,7 @@ impl Options {
             )));
         }
         Ok(agent::Settings {
-            coordinator: self.coordinator.clone(),
+            coordinators: self.coordinator.clone(),
             store: self.store.clone(),
             name,
             slots,
@@ -144,7 +150,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
         name,
         settings.slots,
         settings.device.name(),
-        settings.coordinator
+        settings.coordinators.join(", ")
     );
     let agent = Agent::new(settings, Arc::new(DataCache::default()))?;
     let working = tokio::spawn(agent.work(stopping));

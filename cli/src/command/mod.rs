@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod backup;
 mod data;
 mod logs;
 mod manage;
@@ -52,6 +53,8 @@ pub enum Command {
     Retry(manage::Retry),
     /// List the workers
     Workers(workers::Workers),
+    /// Copy a coordinator's ledger into a new file, also while it is at work
+    Backup(backup::Backup),
 }
 
 impl Command {
@@ -80,6 +83,7 @@ impl Command {
             Command::Cancel(command) => command.execute().await,
             Command::Retry(command) => command.execute().await,
             Command::Workers(command) => command.execute().await,
+            Command::Backup(command) => command.execute().await,
         }?;
         Ok(ExitCode::SUCCESS)
     }

@@ -34,8 +34,8 @@ pub struct Plan {
     #[arg(long, env = "CURVEFLEET_STORE", value_name = "URL", default_value = "./curvefleet-data")]
     store: String,
     /// Ask this coordinator what is done already, instead of the store
-    #[arg(long, env = "CURVEFLEET_COORDINATOR", value_name = "URL")]
-    coordinator: Option<String>,
+    #[arg(long, env = "CURVEFLEET_COORDINATOR", value_name = "URL", value_delimiter = ',')]
+    coordinator: Option<Vec<String>>,
     /// List every condition and model
     #[arg(long)]
     long: bool,
@@ -203,8 +203,8 @@ fn json(study: &Study, lines: &[Line], shards: usize, runs: usize, done: u64, fl
     })
 }
 
-async fn done_by_coordinator(url: &str, runs: &[String]) -> Result<u64, Failure> {
-    let mut client = client::connect(url).await?;
+async fn done_by_coordinator(urls: &[String], runs: &[String]) -> Result<u64, Failure> {
+    let mut client = client::connect(urls).await?;
     let mut done = 0;
     for runs in runs.chunks(MAX_RUNS_PER_CHECK) {
         done += client.check_runs(CheckRunsRequest { runs: runs.to_vec() }).await?.into_inner().done.len() as u64;

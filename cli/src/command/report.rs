@@ -15,8 +15,8 @@ pub struct Report {
     #[command(flatten)]
     options: curvefleet_analysis::Options,
     /// A coordinator at work on the study, asked to bring the study's manifest up to date first
-    #[arg(long, env = "CURVEFLEET_COORDINATOR", value_name = "URL")]
-    coordinator: Option<String>,
+    #[arg(long, env = "CURVEFLEET_COORDINATOR", value_name = "URL", value_delimiter = ',')]
+    coordinator: Option<Vec<String>>,
 }
 
 impl Report {
@@ -25,8 +25,8 @@ impl Report {
     /// # Errors
     /// If there is no such study in the store, or it cannot be read or written.
     pub async fn execute(self) -> Result<(), Failure> {
-        if let Some(url) = &self.coordinator {
-            let mut client = client::connect(url).await?;
+        if let Some(urls) = &self.coordinator {
+            let mut client = client::connect(urls).await?;
             client.write_manifest(WriteManifestRequest { study: self.options.study.clone() }).await?;
         }
         let json = self.options.json;

@@ -108,7 +108,8 @@ impl Fleet {
         workers: usize,
         retry: bool,
     ) -> Result<ExitCode, Failure> {
-        let mut client = client::connect(&self.coordinator.url()).await?;
+        let urls = [self.coordinator.url()];
+        let mut client = client::connect(&urls).await?;
         let study = loaded.study.name.clone();
         let (mut status, reply) = submit(&mut client, store, loaded).await?;
         if retry {
@@ -124,7 +125,7 @@ impl Fleet {
         self.hire(workers)?;
         let began = Instant::now();
         let status = tokio::select! {
-            followed = follow(&mut client, &study) => followed?,
+            followed = follow(&urls, &study) => followed?,
             ended = self.workers.join_next() => return Err(why(ended)),
             stopped = told_to_stop() => {
                 stopped?;
@@ -145,7 +146,7 @@ impl Fleet {
         let cache = Arc::new(DataCache::default());
         for index in 0..workers {
             let settings = curvefleet_worker::agent::Settings {
-                coordinator: self.coordinator.url(),
+                coordinators: vec![self.coordinator.url()],
                 store: None,
                 name: format!("here-{}", index + 1),
                 slots: 1,

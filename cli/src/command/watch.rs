@@ -1,11 +1,13 @@
 //! `curvefleet watch`: follows a study until it ends.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use curvefleet_proto::v1::{ListRunsRequest, RunState, StudyState, StudyStatus, WatchStudyRequest};
+use tonic::{Code, Status};
 
-use crate::client::{Client, Coordinator};
+use crate::client::{self, Client, Coordinator};
 use crate::failure::Failure;
 use crate::listing::{counted, grouped};
 use crate::output::say;
@@ -13,6 +15,11 @@ use crate::progress::Progress;
 
 /// Failed runs whose errors are shown at the end; `curvefleet runs` lists them all.
 const FAILURES_SHOWN: u32 = 3;
+
+/// The pause after a coordinator went away; it doubles with each failure in a row ...
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// ... of which so many, in a minute or more, are the end of it.
+const RECONNECTS: u32 = 8;
 
 /// Follow a study until it ends.
 #[derive(Debug, Args)]
@@ -29,30 +36,76 @@ impl Watch {
     /// # Errors
     /// If the coordinator does not answer or knows no such study.
     pub async fn execute(self) -> Result<ExitCode, Failure> {
-        let mut client = self.coordinator.connect().await?;
-        let status = follow(&mut client, &self.study).await?;
+        let status = follow(&self.coordinator.coordinator, &self.study).await?;
         say!("{}", outcome(&status));
+        let mut client = self.coordinator.connect().await?;
         show_failures(&mut client, &status).await?;
         Ok(exit_code(&status))
     }
 }
 
-/// Follows a study with a progress bar until it ends; gives its last status.
+/// Follows a study with a progress bar until it ends; gives its last status. A coordinator that goes away meanwhile may come back, or
+/// another one answer in its place.
 ///
 /// # Errors
-/// If the coordinator goes away or knows no such study.
-pub async fn follow(client: &mut Client, study: &str) -> Result<StudyStatus, Failure> {
-    let mut news = client.watch_study(WatchStudyRequest { name: study.to_string() }).await?.into_inner();
+/// If no coordinator answers at first, or none for a while, or there is no such study.
+pub async fn follow(urls: &[String], study: &str) -> Result<StudyStatus, Failure> {
     let mut progress = Progress::new(0);
+    let mut client = client::connect(urls).await?;
+    let mut failures = 0;
+    loop {
+        let mut heard = false;
+        let ended = one_watch(&mut client, study, |status| {
+            heard = true;
+            progress.show(status);
+        })
+        .await;
+        match ended {
+            Ok(last) => {
+                progress.finish();
+                return last.ok_or_else(|| Failure::other("the coordinator ended the watch without a word"));
+            }
+            Err(status)
+                if matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal) =>
+            {
+                failures = if heard { 0 } else { failures };
+                let Some(again) = reconnect(urls, &mut failures).await else { return Err(status.into()) };
+                client = again;
+            }
+            Err(status) => return Err(status.into()),
+        }
+    }
+}
+
+/// Follows a study on one stream; gives the last status if the stream came to its end.
+async fn one_watch(
+    client: &mut Client,
+    study: &str,
+    mut show: impl FnMut(&StudyStatus),
+) -> Result<Option<StudyStatus>, Status> {
+    let mut news = client.watch_study(WatchStudyRequest { name: study.to_string() }).await?.into_inner();
     let mut last = None;
     while let Some(reply) = news.message().await? {
         if let Some(status) = reply.status {
-            progress.show(&status);
+            show(&status);
             last = Some(status);
         }
     }
-    progress.finish();
-    last.ok_or_else(|| Failure::other("the coordinator ended the watch without a word"))
+    Ok(last)
+}
+
+/// Connects again, after a pause that doubles with each failure in a row; `None` after too many of them.
+async fn reconnect(urls: &[String], failures: &mut u32) -> Option<Client> {
+    // By its number each process waits a little less or more, so that all who watch do not come back at once.
+    let share = 0.75 + f64::from(std::process::id() % 64) / 128.0;
+    while *failures < RECONNECTS {
+        tokio::time::sleep((FIRST_PAUSE * (1 << *failures)).mul_f64(share)).await;
+        *failures += 1;
+        if let Ok(client) = client::connect(urls).await {
+            return Some(client);
+        }
+    }
+    None
 }
 
 /// What has become of a study, in a sentence.

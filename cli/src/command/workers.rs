@@ -32,7 +32,7 @@ impl Workers {
         } else if workers.is_empty() {
             say!(
                 "no worker has called yet; start one with: curvefleet worker --coordinator {}",
-                self.coordinator.coordinator
+                self.coordinator.coordinator.join(",")
             );
         } else {
             print_table(

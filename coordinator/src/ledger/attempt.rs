@@ -32,6 +32,18 @@ pub(super) fn record(context: &mut Context<'_>, entry: &Entry<'_>) -> Result<(),
     Ok(())
 }
 
+/// Writes down attempts at several runs.
+pub(super) fn record_all(context: &mut Context<'_>, entries: &[Entry<'_>]) -> Result<(), Error> {
+    let at_ms = context.now_ms;
+    let sets: Vec<_> = entries
+        .iter()
+        .map(|&Entry { shard_id, place, worker, fence, outcome, error, log }| {
+            values![shard_id, place, worker, fence, at_ms, outcome, error, log].to_vec()
+        })
+        .collect();
+    context.execute_many(INSERT, &sets)
+}
+
 /// Writes down that a whole lease ended by the fault of the machine or the network: one row for all its runs, for
 /// the ledger does not know which of them were in training.
 pub(super) fn record_lease_end(

@@ -102,22 +102,22 @@ impl Commit {
     fn make_done(&self, context: &mut Context<'_>, held: &Held, rows: &HashMap<String, Row>) -> Result<(), Error> {
         let part_id = self.insert_part(context, held.id)?;
         let mut delta = Delta::default();
-        let mut done = HashSet::new();
+        let mut seen = HashSet::new();
+        let (mut done, mut entries) = (Vec::new(), Vec::new());
         for (run, log) in &self.runs {
             let Some(row) = rows.get(run) else { continue };
             // A run that another study's worker finished first keeps that part: it is done once.
-            if row.state == "done" || done.contains(run.as_str()) {
+            if row.state == "done" || !seen.insert(run.as_str()) {
                 continue;
             }
-            reuse::mark_done(context, held.id, row.place, part_id)?;
             delta.done += 1;
             delta.failed -= i64::from(row.state == "failed");
-            done.insert(run.as_str());
-            let (worker, fence) = (self.worker.as_str(), self.fence);
-            let entry =
-                attempt::Entry { shard_id: held.id, place: row.place, worker, fence, outcome: "done", error: "", log };
-            attempt::record(context, &entry)?;
+            let (shard_id, place, worker, fence) = (held.id, row.place, self.worker.as_str(), self.fence);
+            done.push((shard_id, place, part_id));
+            entries.push(attempt::Entry { shard_id, place, worker, fence, outcome: "done", error: "", log });
         }
+        reuse::mark_done(context, &done)?;
+        attempt::record_all(context, &entries)?;
         context.execute("UPDATE shards SET setbacks = 0 WHERE id = ?1", values![held.id])?;
         shard::settle(context, held.id)?;
         if !done.is_empty() {

@@ -29,6 +29,12 @@ pub enum Error {
     /// The database failed; nothing of the batch was changed.
     #[error("the ledger's database failed: {0}")]
     Database(Arc<dyn std::error::Error + Send + Sync>),
+    /// The database went away while it was asked to commit, and did not come back in time.
+    #[error(
+        "the ledger's database went away while it was asked to commit this, and whether it did is not known; ask again: \
+         what was done is not done twice"
+    )]
+    Unknown,
     /// The ledger has shut down.
     #[error("the coordinator is shutting down; ask again in a moment")]
     Closed,

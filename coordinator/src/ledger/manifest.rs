@@ -6,6 +6,11 @@ use super::runs::Place;
 use super::sql::{Context, Row, values};
 use super::study::id_of;
 
+/// How long a claim keeps others away, in milliseconds: after that its coordinator is taken to be gone, ...
+const CLAIM_MS: u64 = 15_000;
+/// ... and one millisecond more for so many runs of the study, because a large manifest takes longer.
+const RUNS_PER_CLAIM_MS: u64 = 20;
+
 /// Asks which studies have a manifest in the store that does not show all that the ledger knows.
 #[derive(Debug, Clone)]
 pub struct StaleManifests;
@@ -82,11 +87,30 @@ pub struct Entry {
     pub error: Option<String>,
 }
 
-/// Notes that a manifest has been written.
+/// Asks for the right to write a study's manifest. One coordinator at a time has it, so that an older manifest does not overwrite a
+/// newer one.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// The study's name.
+    pub study: String,
+}
+
+/// Gives the right back without having written.
+#[derive(Debug, Clone)]
+pub struct Abandon {
+    /// The study's name.
+    pub study: String,
+    /// The number that [`Claim`] was answered.
+    pub claim: u64,
+}
+
+/// Notes that a manifest has been written, and gives the right back.
 #[derive(Debug, Clone)]
 pub struct Written {
     /// The study's name.
     pub study: String,
+    /// The number that [`Claim`] was answered.
+    pub claim: u64,
     /// [`Page::changes`] of its first page.
     pub changes: u64,
     /// How many runs it has.
@@ -155,13 +179,45 @@ fn read(row: &dyn Row) -> Result<Entry, Error> {
     })
 }
 
-impl Apply for Written {
+impl Apply for Claim {
+    /// The claim's number; `None` while another has the right.
+    fn apply(&self, context: &mut Context<'_>) -> Result<Option<u64>, Error> {
+        let study_id = id_of(context, &self.study)?;
+        let until_ms = context.now_ms.saturating_add(CLAIM_MS);
+        context.row(
+            "UPDATE studies SET manifest_claim = manifest_claim + 1, manifest_until_ms = ?3 + planned / ?4
+             WHERE id = ?1 AND manifest_until_ms <= ?2 RETURNING manifest_claim",
+            values![study_id, context.now_ms, until_ms, RUNS_PER_CLAIM_MS],
+            |row| row.unsigned(0),
+        )
+    }
+}
+
+impl Apply for Abandon {
     fn apply(&self, context: &mut Context<'_>) -> Result<(), Error> {
         let study_id = id_of(context, &self.study)?;
         context.execute(
-            "UPDATE studies SET manifest_changes = ?2, manifest_runs = ?3 WHERE id = ?1",
-            values![study_id, self.changes, self.runs],
+            "UPDATE studies SET manifest_until_ms = 0 WHERE id = ?1 AND manifest_claim = ?2",
+            values![study_id, self.claim],
         )?;
         Ok(())
+    }
+}
+
+impl Apply for Written {
+    /// Whether the claim was still the last one. If not, what was written may be older than what it replaced, and the manifest is
+    /// stale.
+    fn apply(&self, context: &mut Context<'_>) -> Result<bool, Error> {
+        let study_id = id_of(context, &self.study)?;
+        let noted = context.execute(
+            "UPDATE studies SET manifest_changes = ?3, manifest_runs = ?4, manifest_until_ms = 0
+             WHERE id = ?1 AND manifest_claim = ?2",
+            values![study_id, self.claim, self.changes, self.runs],
+        )?;
+        if noted == 0 {
+            // No count of changes is below 0.
+            context.execute("UPDATE studies SET manifest_changes = -1 WHERE id = ?1", values![study_id])?;
+        }
+        Ok(noted > 0)
     }
 }

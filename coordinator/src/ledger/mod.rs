@@ -2,15 +2,15 @@
 //!
 //! Callers see [`Ledger`] alone: requests in, replies out, the time passed in. Each operation has a file that holds its
 //! request, its reply and the SQL that carries it out. The SQL is plain and speaks to the database through the small
-//! seam in `sql`, so that a second database needs that seam, its migrations and nothing else.
+//! seam in `sql`, so that a database needs that seam, its migrations and nothing else.
 //!
 //! - Operations: [`submit`], [`lease`], [`heartbeat`], [`commit`], [`fail`], [`release`], [`expire`], [`cancel`],
 //!   [`retry`], [`register`], [`workers`] (their list), [`study`] (status), [`runs`] and [`logs`] (listings), [`check`],
 //!   [`manifest`] (rows for the manifest in the store)
 //! - Shared steps: `shard` (where a shard goes when its runs have changed), `reuse` (runs done in other studies),
 //!   `attempt` and `audit` (the two diaries), [`backoff`]
-//! - Machinery: [`operation`] (the list of all operations), [`sqlite`] (the database in a file), [`writer`] (the one
-//!   thread that owns it, and its [`Handle`]), [`error`]
+//! - Machinery: [`operation`] (the list of all operations), [`sqlite`] (the database in a file), [`postgres`] (the
+//!   database that several coordinators share), [`writer`] (the one thread that owns it, and its [`Handle`]), [`error`]
 //!
 //! # What a run goes through
 //!
@@ -61,6 +61,7 @@ pub mod lease;
 pub mod logs;
 pub mod manifest;
 pub mod operation;
+pub mod postgres;
 pub mod register;
 pub mod release;
 pub mod retry;
@@ -77,6 +78,7 @@ pub mod writer;
 
 pub use error::Error;
 pub use operation::{Operation, Reply, Request};
+pub use postgres::PostgresLedger;
 pub use sqlite::SqliteLedger;
 pub use writer::Handle;
 
@@ -104,6 +106,6 @@ pub trait Ledger: Send {
     /// Carries out requests in their order, at the time `now_ms` (milliseconds since 1970); one reply per request.
     ///
     /// All of them become durable together, or, if the database fails, none does and every reply is
-    /// [`Error::Database`]. A request that is refused changes nothing and leaves its neighbours alone.
+    /// [`Error::Database`]; every reply is [`Error::Unknown`] if the database is away and may have done either. A request that is refused changes nothing and leaves its neighbours alone.
     fn transact(&mut self, now_ms: u64, requests: Vec<Request>) -> Vec<Result<Reply, Error>>;
 }

@@ -84,7 +84,39 @@ operations! {
     Expire: expire::Expire => u64,
     StaleManifests: manifest::StaleManifests => Vec<manifest::Stale>,
     ManifestPage: manifest::ReadPage => manifest::Page,
-    ManifestWritten: manifest::Written => (),
+    ManifestClaim: manifest::Claim => Option<u64>,
+    ManifestAbandon: manifest::Abandon => (),
+    ManifestWritten: manifest::Written => bool,
+}
+
+impl Request {
+    /// Whether it changes nothing, so that a database with several coordinators need not let it wait for others.
+    pub(super) fn is_read(&self) -> bool {
+        match self {
+            Request::CheckRuns(_)
+            | Request::ListStudies(_)
+            | Request::GetStudy(_)
+            | Request::StudyStatus(_)
+            | Request::ListRuns(_)
+            | Request::Logs(_)
+            | Request::ListWorkers(_)
+            | Request::StaleManifests(_)
+            | Request::ManifestPage(_) => true,
+            Request::Submit(_)
+            | Request::Cancel(_)
+            | Request::Retry(_)
+            | Request::Register(_)
+            | Request::Lease(_)
+            | Request::Heartbeat(_)
+            | Request::Commit(_)
+            | Request::Fail(_)
+            | Request::Release(_)
+            | Request::Expire(_)
+            | Request::ManifestClaim(_)
+            | Request::ManifestAbandon(_)
+            | Request::ManifestWritten(_) => false,
+        }
+    }
 }
 
 impl Reply {
@@ -95,7 +127,7 @@ impl Reply {
             Reply::Expire(expired) => *expired > 0,
             Reply::Release(released) => *released > 0,
             Reply::Commit(accepted) | Reply::Fail(accepted) => *accepted,
-            Reply::Submit(_) | Reply::Cancel(_) | Reply::Retry(_) | Reply::ManifestWritten(()) => true,
+            Reply::Submit(_) | Reply::Cancel(_) | Reply::Retry(_) | Reply::ManifestWritten(_) => true,
             Reply::CheckRuns(_)
             | Reply::ListStudies(_)
             | Reply::GetStudy(_)
@@ -105,6 +137,8 @@ impl Reply {
             | Reply::Register(())
             | Reply::ListWorkers(_)
             | Reply::Heartbeat(_)
+            | Reply::ManifestClaim(_)
+            | Reply::ManifestAbandon(())
             | Reply::StaleManifests(_)
             | Reply::ManifestPage(_) => false,
         }

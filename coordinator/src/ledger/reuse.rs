@@ -16,20 +16,20 @@ pub(super) fn adopt_done(context: &mut Context<'_>, shard_id: i64) -> Result<u64
         values![shard_id],
         |row| Ok((row.int(0)?, row.int(1)?)),
     )?;
-    for (place, part_id) in &found {
-        mark_done(context, shard_id, *place, *part_id)?;
-    }
+    let done: Vec<_> = found.iter().map(|(place, part_id)| (shard_id, *place, *part_id)).collect();
+    mark_done(context, &done)?;
     Ok(found.len() as u64)
 }
 
-/// Marks one run as done by a part.
-pub(super) fn mark_done(context: &mut Context<'_>, shard_id: i64, place: i64, part_id: i64) -> Result<(), Error> {
-    context.execute(
+/// Marks runs, by shard and place, as done by parts.
+pub(super) fn mark_done(context: &mut Context<'_>, runs: &[(i64, i64, i64)]) -> Result<(), Error> {
+    let sets: Vec<_> =
+        runs.iter().map(|(shard_id, place, part_id)| values![*shard_id, *place, *part_id].to_vec()).collect();
+    context.execute_many(
         "UPDATE runs SET state = 'done', part_id = ?3, error = '', worker = (SELECT worker FROM parts WHERE id = ?3)
          WHERE shard_id = ?1 AND place = ?2",
-        values![shard_id, place, part_id],
-    )?;
-    Ok(())
+        &sets,
+    )
 }
 
 /// Marks the runs of a shard that a part has just made done as done in the other studies that wait for them.
@@ -44,8 +44,9 @@ pub(super) fn spread(context: &mut Context<'_>, shard_id: i64, part_id: i64) -> 
     )?;
     let mut studies: BTreeMap<i64, i64> = BTreeMap::new();
     let mut shards = BTreeSet::new();
-    for (other_shard_id, place, study_id) in waiting {
-        mark_done(context, other_shard_id, place, part_id)?;
+    let done: Vec<_> = waiting.iter().map(|(other_shard_id, place, _)| (*other_shard_id, *place, part_id)).collect();
+    mark_done(context, &done)?;
+    for (other_shard_id, _, study_id) in waiting {
         *studies.entry(study_id).or_default() += 1;
         shards.insert(other_shard_id);
     }

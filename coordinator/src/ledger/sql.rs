@@ -1,7 +1,8 @@
 //! The seam between the operations and a database: queries with `?1`, `?2` … for values, rows of numbers and texts.
 //!
 //! Queries keep to what SQLite and PostgreSQL both understand (`RETURNING`, partial indexes, `ON CONFLICT`). Numbers are
-//! signed 64-bit in both; states are words.
+//! signed 64-bit in both; states are words; texts are ordered by their bytes. No query locks rows: each database sees to it
+//! that transactions which write follow one another.
 
 use super::Error;
 
@@ -38,6 +39,8 @@ pub(crate) trait Row {
 pub(crate) trait Sql {
     /// Changes rows; says how many.
     fn execute(&mut self, query: &'static str, values: &[Value<'_>]) -> Result<u64, Error>;
+    /// Runs one statement with many sets of values, in their order; a database in another place need not be waited for between.
+    fn execute_many(&mut self, query: &'static str, sets: &[Vec<Value<'_>>]) -> Result<(), Error>;
     /// Calls `each` with every row of the answer, until it errs.
     fn query(
         &mut self,
@@ -61,6 +64,11 @@ impl Context<'_> {
     /// Changes rows; says how many.
     pub fn execute(&mut self, query: &'static str, values: &[Value<'_>]) -> Result<u64, Error> {
         self.sql.execute(query, values)
+    }
+
+    /// Runs one statement with many sets of values, in their order.
+    pub fn execute_many(&mut self, query: &'static str, sets: &[Vec<Value<'_>>]) -> Result<(), Error> {
+        self.sql.execute_many(query, sets)
     }
 
     /// All rows of an answer.

@@ -3,7 +3,9 @@
 //! - [`open`]: opening a file, and every reason to refuse it
 //! - `lock`: keeps a second coordinator out
 //! - `migrate`: brings an older file up to this program's schema
+//! - [`backup`](mod@backup): a consistent copy, also while a coordinator is at work
 
+pub mod backup;
 mod lock;
 mod migrate;
 pub mod open;
@@ -17,6 +19,7 @@ use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior};
 use super::sql::{Context, Row, Sql, Value};
 use super::{Error, Ledger, Reply, Request, Settings};
 
+pub use backup::{BackupError, backup};
 pub use open::OpenError;
 
 /// A ledger in an SQLite file.
@@ -79,6 +82,14 @@ impl Sql for &Connection {
         let mut statement = self.prepare_cached(query).map_err(database)?;
         let changed = statement.execute(rusqlite::params_from_iter(values)).map_err(database)?;
         Ok(changed as u64)
+    }
+
+    fn execute_many(&mut self, query: &'static str, sets: &[Vec<Value<'_>>]) -> Result<(), Error> {
+        let mut statement = self.prepare_cached(query).map_err(database)?;
+        for values in sets {
+            statement.execute(rusqlite::params_from_iter(values)).map_err(database)?;
+        }
+        Ok(())
     }
 
     fn query(

@@ -96,13 +96,13 @@ fn insert_shard(context: &mut Context<'_>, study_id: i64, place: u64, spec: &Sha
     )?;
     let id = inserted(id)?;
     context.execute("INSERT INTO shard_specs (shard_id, spec_json) VALUES (?1, ?2)", values![id, &spec_json])?;
-    for (run_place, run) in spec.runs().enumerate() {
-        let run_key = run.id.to_string();
-        context.execute(
-            "INSERT INTO runs (shard_id, place, key, seed, state) VALUES (?1, ?2, ?3, ?4, 'pending')",
-            values![id, run_place as u64, &run_key, run.seed],
-        )?;
-    }
+    let runs: Vec<_> = spec.runs().map(|run| (run.id.to_string(), run.seed)).collect();
+    let sets: Vec<_> =
+        runs.iter().enumerate().map(|(place, (run, seed))| values![id, place as u64, run, *seed].to_vec()).collect();
+    context.execute_many(
+        "INSERT INTO runs (shard_id, place, key, seed, state) VALUES (?1, ?2, ?3, ?4, 'pending')",
+        &sets,
+    )?;
     Ok(id)
 }
 

@@ -13,7 +13,7 @@ pub(super) fn ledger(error: Error) -> Status {
         Error::OtherStudy(_) => Status::already_exists(message),
         Error::NoWorker(_) => Status::failed_precondition(message),
         Error::AmbiguousRun(_) | Error::Invalid(_) => Status::invalid_argument(message),
-        Error::Database(_) | Error::Closed => Status::unavailable(message),
+        Error::Database(_) | Error::Unknown | Error::Closed => Status::unavailable(message),
     }
 }
 

@@ -1,5 +1,7 @@
-//! A ledger on a bench: short ways to ask it, a clock to turn, and a switch to restart it.
+//! A ledger on a bench: short ways to ask it, a clock to turn, and a switch to restart it. Whatever it is asked, the model is asked,
+//! too, and the answers have to be equal.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use curvefleet_coordinator::ledger::commit::Commit;
@@ -8,42 +10,27 @@ use curvefleet_coordinator::ledger::heartbeat::{Heard, Heartbeat, Held};
 use curvefleet_coordinator::ledger::lease::{Given, Lease};
 use curvefleet_coordinator::ledger::register::Register;
 use curvefleet_coordinator::ledger::runs::{ListRuns, Run};
-use curvefleet_coordinator::ledger::sqlite::SqliteLedger;
 use curvefleet_coordinator::ledger::state::FailureKind;
 use curvefleet_coordinator::ledger::study::{Status, StudyStatus};
 use curvefleet_coordinator::ledger::submit::{Submit, Submitted};
-use curvefleet_coordinator::ledger::{Error, Ledger, Operation, Settings};
+use curvefleet_coordinator::ledger::{Error, Ledger, Operation, Reply, Request, Settings};
 use curvefleet_proto::artifact::{part_key, sha256_hex};
 use curvefleet_proto::plan::ShardSpec;
 use curvefleet_proto::study::file::parse;
 
+use crate::database::Database;
+use crate::model::Model;
+use crate::proxy::{Cut, Proxy};
+
 /// The settings that the cases count with.
 pub const SETTINGS: Settings = Settings { lease_ms: 60_000, max_attempts: 3 };
-
-/// A database that can be opened again and again.
-pub trait Database {
-    /// Opens it; everything opened before has been dropped.
-    fn open(&self) -> Box<dyn Ledger>;
-}
-
-/// SQLite in a temporary folder.
-pub struct Sqlite(tempfile::TempDir);
-
-impl Sqlite {
-    pub fn new() -> Sqlite {
-        Sqlite(tempfile::tempdir().unwrap())
-    }
-}
-
-impl Database for Sqlite {
-    fn open(&self) -> Box<dyn Ledger> {
-        Box::new(SqliteLedger::open(&self.0.path().join("ledger.sqlite"), SETTINGS).unwrap())
-    }
-}
 
 pub struct Bench {
     database: Box<dyn Database>,
     ledger: Option<Box<dyn Ledger>>,
+    model: Model,
+    /// The way to the database, where it can be cut.
+    pub proxy: Option<Rc<Proxy>>,
     pub now_ms: u64,
 }
 
@@ -81,26 +68,61 @@ pub fn commit_of(worker: &str, given: &Given, n: u32, runs: &[String]) -> Commit
     }
 }
 
+/// An error without its wording, which is the ledger's affair.
+fn plain(error: Error) -> Error {
+    match error {
+        Error::Invalid(_) => Error::Invalid(String::new()),
+        error => error,
+    }
+}
+
 impl Bench {
     pub fn new(database: Box<dyn Database>) -> Bench {
         let ledger = Some(database.open());
-        Bench { database, ledger, now_ms: 1_000_000 }
+        Bench { database, ledger, model: Model::default(), proxy: None, now_ms: 1_000_000 }
     }
 
     pub fn restart(&mut self) {
         self.ledger = None;
+        // A ledger that cannot be opened is refused, not tried again.
+        if let Some(proxy) = &self.proxy {
+            proxy.spare();
+        }
         self.ledger = Some(self.database.open());
     }
 
-    pub fn ledger(&mut self) -> &mut dyn Ledger {
-        self.ledger.as_deref_mut().unwrap()
+    /// Cuts the connection of the next batch that commits.
+    pub fn cut(&self, cut: Cut) {
+        if let Some(proxy) = &self.proxy {
+            proxy.cut(cut);
+        }
+    }
+
+    /// Asks ledger and model for a whole batch.
+    pub fn transact(&mut self, requests: Vec<Request>) -> Vec<Result<Reply, Error>> {
+        let expected: Vec<_> =
+            requests.iter().map(|request| self.model.answer(self.now_ms, request).map_err(plain)).collect();
+        let replies = self.transact_unmodelled(requests.clone());
+        let answers: Vec<_> = replies.iter().cloned().map(|reply| reply.map_err(plain)).collect();
+        // Replies of all kinds have nothing in common but how they are shown.
+        assert_eq!(format!("{answers:#?}"), format!("{expected:#?}"), "{requests:#?}");
+        replies
+    }
+
+    /// Asks the ledger alone; after a change the model is behind.
+    pub fn transact_unmodelled(&mut self, requests: Vec<Request>) -> Vec<Result<Reply, Error>> {
+        let asked = requests.len();
+        let replies = self.ledger.as_deref_mut().unwrap().transact(self.now_ms, requests);
+        assert_eq!(replies.len(), asked);
+        replies
+    }
+
+    pub fn ask_unmodelled<O: Operation>(&mut self, operation: O) -> O::Answer {
+        O::answer(self.transact_unmodelled(vec![operation.into()]).remove(0).unwrap()).unwrap()
     }
 
     pub fn ask<O: Operation>(&mut self, operation: O) -> Result<O::Answer, Error> {
-        let now_ms = self.now_ms;
-        let mut replies = self.ledger().transact(now_ms, vec![operation.into()]);
-        assert_eq!(replies.len(), 1);
-        replies.remove(0).map(|reply| O::answer(reply).unwrap())
+        self.transact(vec![operation.into()]).remove(0).map(|reply| O::answer(reply).unwrap())
     }
 
     /// Submits a study of 3 × 2 runs in shards of 2: one shard per pair.
@@ -135,8 +157,8 @@ impl Bench {
         self.beat(worker, &[given]).studies[0].is_some()
     }
 
-    pub fn fail(&mut self, worker: &str, given: &Given, run: &str, kind: FailureKind) -> bool {
-        self.ask(Fail {
+    pub fn failure(&self, worker: &str, given: &Given, run: &str, kind: FailureKind) -> Fail {
+        Fail {
             worker: worker.to_string(),
             shard: given.shard.clone(),
             fence: given.fence,
@@ -144,8 +166,12 @@ impl Bench {
             kind,
             error: "it broke".to_string(),
             log: "the last lines".to_string(),
-        })
-        .unwrap()
+        }
+    }
+
+    pub fn fail(&mut self, worker: &str, given: &Given, run: &str, kind: FailureKind) -> bool {
+        let failure = self.failure(worker, given, run, kind);
+        self.ask(failure).unwrap()
     }
 
     /// Leases everything and commits it all. Some commits come too late: another study's commit in the same round has

@@ -1,29 +1,48 @@
 //! What a ledger does. The cases are written once, over the `Ledger` trait and a way to open one; each database runs
-//! all of them.
+//! all of them, and beside every answer stands that of a plain model in memory. PostgreSQL is tested where `CURVEFLEET_TEST_POSTGRES`
+//! is the URL of a server on which databases may be made.
 #![allow(clippy::unwrap_used)]
 
+mod backup;
 mod bench;
 mod cases;
+mod cut;
+mod database;
+mod fleet;
+mod migrations;
+mod model;
 mod opening;
+mod opening_postgres;
+mod proxy;
 mod random;
 
-use bench::Sqlite;
-
-/// Runs the cases named, one test each, on a database.
+/// Runs the cases named, one test each, on every database.
 macro_rules! conformance {
-    ($database:ident: $open:expr; $($module:ident::{$($case:ident),* $(,)?},)*) => {
-        mod $database {
+    ($($module:ident::{$($case:ident),* $(,)?},)*) => {
+        mod sqlite {
             $(mod $module {
                 $(#[test]
                 fn $case() {
-                    $crate::cases::$module::$case(&mut $crate::bench::Bench::new(Box::new($open)));
+                    let database = $crate::database::Sqlite::new();
+                    $crate::cases::$module::$case(&mut $crate::bench::Bench::new(Box::new(database)));
+                })*
+            })*
+        }
+
+        mod postgres {
+            $(mod $module {
+                $(#[test]
+                fn $case() {
+                    if let Some(database) = $crate::database::Postgres::new(stringify!($case)) {
+                        $crate::cases::$module::$case(&mut $crate::bench::Bench::new(Box::new(database)));
+                    }
                 })*
             })*
         }
     };
 }
 
-conformance! { sqlite: crate::Sqlite::new();
+conformance! {
     studies::{
         a_submitted_study_is_planned_into_shards_and_runs,
         the_same_study_twice_is_the_same_study,
@@ -67,6 +86,8 @@ conformance! { sqlite: crate::Sqlite::new();
         a_restart_keeps_everything,
         a_refused_request_leaves_its_neighbours_alone,
         the_manifest_is_stale_until_it_is_written,
+        a_manifest_has_one_writer_at_a_time_and_one_that_was_late_makes_it_stale,
         pages_list_every_run_once,
+        texts_of_workers_are_kept_whatever_is_in_them,
     },
 }

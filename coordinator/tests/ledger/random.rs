@@ -1,18 +1,26 @@
-//! Random histories: whatever is asked in whatever order, some things always hold.
+//! Random histories: whatever is asked in whatever order, every answer is the model's, and some things hold whatever the model says.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use curvefleet_coordinator::ledger::Reply;
 use curvefleet_coordinator::ledger::cancel::Cancel;
 use curvefleet_coordinator::ledger::expire::Expire;
 use curvefleet_coordinator::ledger::heartbeat::Held;
-use curvefleet_coordinator::ledger::lease::Given;
+use curvefleet_coordinator::ledger::lease::{Given, Lease};
+use curvefleet_coordinator::ledger::logs::Logs;
+use curvefleet_coordinator::ledger::manifest::{Claim, ReadPage, StaleManifests, Written};
 use curvefleet_coordinator::ledger::release::Release;
 use curvefleet_coordinator::ledger::retry::Retry;
 use curvefleet_coordinator::ledger::runs::Run;
 use curvefleet_coordinator::ledger::state::{FailureKind, RunState, StudyState};
+use curvefleet_coordinator::ledger::study::ListStudies;
+use curvefleet_coordinator::ledger::workers::ListWorkers;
 use proptest::prelude::*;
 
-use crate::bench::{Bench, SETTINGS, Sqlite, commit_of, runs_of, study};
+use crate::bench::{Bench, SETTINGS, commit_of, runs_of, study};
+use crate::cut::Behind;
+use crate::database::Sqlite;
+use crate::proxy::Cut;
 
 /// Studies that share runs: seeds 0 and 1 are in all three.
 const STUDIES: [(&str, &str, u32); 3] = [("one", "2", 2), ("two", "3", 3), ("three", "[1, 0, 5]", 2)];
@@ -22,16 +30,44 @@ const WORKERS: [&str; 3] = ["u", "v", "w"];
 #[derive(Debug, Clone)]
 enum Step {
     Submit(usize),
-    Lease { worker: usize, shards: u32 },
-    Beat { lease: usize },
-    Commit { lease: usize, runs: u8 },
-    CommitAgain { commit: usize },
-    Fail { lease: usize, run: usize, kind: FailureKind },
-    Release { lease: usize },
+    Lease {
+        worker: usize,
+        shards: u32,
+    },
+    Beat {
+        lease: usize,
+    },
+    Commit {
+        lease: usize,
+        runs: u8,
+    },
+    CommitAgain {
+        commit: usize,
+    },
+    Fail {
+        lease: usize,
+        run: usize,
+        kind: FailureKind,
+    },
+    Release {
+        lease: usize,
+    },
     Cancel(usize),
     Retry(usize),
     Expire,
-    Wait { ms: u64 },
+    Wait {
+        ms: u64,
+    },
+    /// All workers ask in one batch.
+    LeaseAll {
+        shards: u32,
+    },
+    WriteManifest {
+        study: usize,
+        late: bool,
+    },
+    /// Where there is a connection to be cut.
+    Cut(Cut),
     Restart,
 }
 
@@ -53,6 +89,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..STUDIES.len()).prop_map(Step::Retry),
         1 => Just(Step::Expire),
         3 => (0_u64..2 * SETTINGS.lease_ms).prop_map(|ms| Step::Wait { ms }),
+        1 => (1_u32..4).prop_map(|shards| Step::LeaseAll { shards }),
+        2 => (0..STUDIES.len(), any::<bool>()).prop_map(|(study, late)| Step::WriteManifest { study, late }),
+        2 => prop_oneof![Just(Step::Cut(Cut::BeforeCommit)), Just(Step::Cut(Cut::AfterCommit))],
         1 => Just(Step::Restart),
     ]
 }
@@ -145,6 +184,9 @@ fn take(bench: &mut Bench, known: &mut Known, step: &Step) {
         }
         Step::Expire => drop(bench.ask(Expire { all: false }).unwrap()),
         Step::Wait { ms } => bench.now_ms += ms,
+        Step::LeaseAll { shards } => lease_all(bench, known, *shards),
+        Step::WriteManifest { study, late } => write_manifest(bench, STUDIES[*study].0, *late),
+        Step::Cut(cut) => bench.cut(*cut),
         Step::Restart => bench.restart(),
     }
 }
@@ -168,7 +210,40 @@ fn forget(known: &mut Known, given: &Given, all: bool) {
 }
 
 fn lease(bench: &mut Bench, known: &mut Known, worker: &'static str, shards: u32) {
-    for given in bench.lease(worker, shards) {
+    let leases = bench.lease(worker, shards);
+    note_leases(bench, known, worker, leases);
+}
+
+fn lease_all(bench: &mut Bench, known: &mut Known, shards: u32) {
+    for worker in WORKERS {
+        bench.register(worker);
+    }
+    let asked = WORKERS.map(|worker| Lease { worker: worker.to_string(), shards }.into());
+    for (worker, reply) in WORKERS.into_iter().zip(bench.transact(asked.to_vec())) {
+        let Ok(Reply::Lease(leased)) = reply else { panic!("{reply:?}") };
+        note_leases(bench, known, worker, leased.leases);
+    }
+}
+
+/// Writes a manifest; a writer that is late notes its page after another has claimed the manifest.
+fn write_manifest(bench: &mut Bench, study: &str, late: bool) {
+    let study = study.to_string();
+    let Ok(Some(mut claim)) = bench.ask(Claim { study: study.clone() }) else { return };
+    let page = bench.ask(ReadPage { study: study.clone(), after: None, limit: 100 }).unwrap();
+    let runs = page.entries.len() as u64;
+    if late {
+        bench.now_ms += SETTINGS.lease_ms;
+        let other = bench.ask(Claim { study: study.clone() }).unwrap().expect("claims end");
+        let late = Written { study: study.clone(), claim, changes: page.changes, runs };
+        assert!(!bench.ask(late).unwrap(), "another has claimed it since");
+        assert!(!bench.status(&study).manifest_current);
+        claim = other;
+    }
+    assert!(bench.ask(Written { study, claim, changes: page.changes, runs }).unwrap());
+}
+
+fn note_leases(bench: &Bench, known: &mut Known, worker: &'static str, leases: Vec<Given>) {
+    for given in leases {
         if let Some((_, _, deadline_ms)) = known.live.get(&given.shard) {
             assert!(*deadline_ms <= bench.now_ms, "two live leases on the shard {}", given.shard);
         }
@@ -239,6 +314,12 @@ fn check(bench: &mut Bench, known: &mut Known) {
             }
         }
     }
+    bench.ask(ListWorkers).unwrap();
+    bench.ask(ListStudies).unwrap();
+    bench.ask(StaleManifests).unwrap();
+    if let Some((_, given)) = known.leases.last() {
+        bench.ask(Logs { run: runs_of(given).remove(0) }).unwrap();
+    }
     // The same run is done once: by one part in all studies.
     let mut parts: HashMap<&str, &str> = HashMap::new();
     for ((_, run), part) in &known.done {
@@ -246,25 +327,43 @@ fn check(bench: &mut Bench, known: &mut Known) {
     }
 }
 
+/// When the troubles end, every study that was not given up ends, too.
+fn history(bench: &mut Bench, steps: &[Step]) {
+    let mut known = Known::default();
+    for step in steps {
+        take(bench, &mut known, step);
+        check(bench, &mut known);
+    }
+    for _ in 0..3 {
+        bench.now_ms += 10 * SETTINGS.lease_ms;
+        bench.finish_all("last");
+    }
+    check(bench, &mut known);
+    for (name, ..) in STUDIES.iter().filter(|(name, ..)| known.submitted.contains(name)) {
+        assert!(bench.status(name).state != StudyState::Active);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// When the troubles end, every study that was not given up ends, too.
     #[test]
-    fn whatever_happens_done_stays_done_fences_grow_and_studies_end(steps in prop::collection::vec(step(), 1..60)) {
-        let mut bench = Bench::new(Box::new(Sqlite::new()));
-        let mut known = Known::default();
-        for step in &steps {
-            take(&mut bench, &mut known, step);
-            check(&mut bench, &mut known);
-        }
-        for _ in 0..3 {
-            bench.now_ms += 10 * SETTINGS.lease_ms;
-            bench.finish_all("last");
-        }
-        check(&mut bench, &mut known);
-        for (name, ..) in STUDIES.iter().filter(|(name, ..)| known.submitted.contains(name)) {
-            prop_assert!(bench.status(name).state != StudyState::Active);
+    fn any_history_on_sqlite_is_the_models(steps in prop::collection::vec(step(), 1..60)) {
+        history(&mut Bench::new(Box::new(Sqlite::new())), &steps);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    /// With connections cut between a commit and its answer.
+    #[test]
+    fn any_history_on_postgresql_is_the_models(steps in prop::collection::vec(step(), 1..60)) {
+        if let Some(behind) = Behind::new("any_history_on_postgresql_is_the_models") {
+            let proxy = behind.proxy.clone();
+            let mut bench = Bench::new(Box::new(behind));
+            bench.proxy = Some(proxy);
+            history(&mut bench, &steps);
         }
     }
 }

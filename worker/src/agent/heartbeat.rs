@@ -4,15 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use curvefleet_proto::v1::worker_service_client::WorkerServiceClient;
 use curvefleet_proto::v1::{HeartbeatRequest, HeartbeatResponse, Held, RegisterRequest};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
+use tonic::transport::Channel;
 
 use super::Shared;
-use super::link::Trouble;
+
+/// An answer that takes longer than this part of a lease is not waited for: time is left to ask again, or someone else.
+const LEASE_PARTS: u32 = 3;
 
 /// How long leases and the pauses between heartbeats are.
 #[derive(Debug, Clone, Copy)]
@@ -26,12 +30,16 @@ pub struct Times {
 /// Sends heartbeats for ever.
 pub async fn keep(shared: Arc<Shared>, registration: RegisterRequest, times: Times) {
     let mut heard = Instant::now();
-    let mut trouble = Trouble::default();
+    let mut trouble = shared.link.trouble();
     loop {
         let before = heard;
-        let ended = one_stream(&shared, &registration, times, &mut heard).await;
+        let (client, called) = shared.link.client();
+        let ended = one_stream(&shared, client, &registration, times, &mut heard).await;
         if heard > before {
-            trouble = Trouble::default();
+            trouble = shared.link.trouble();
+        }
+        if ended.is_err() {
+            shared.link.move_on(called);
         }
         if let Err(status) = ended
             && trouble.is_news(&status)
@@ -55,18 +63,19 @@ pub async fn keep(shared: Arc<Shared>, registration: RegisterRequest, times: Tim
 /// Sends heartbeats until the stream breaks; `heard` is when the last answer came.
 async fn one_stream(
     shared: &Shared,
+    mut client: WorkerServiceClient<Channel>,
     registration: &RegisterRequest,
     times: Times,
     heard: &mut Instant,
 ) -> Result<(), Status> {
     let (sender, receiver) = mpsc::channel(1);
-    let mut client = shared.link.client();
     let mut held = send(shared, &sender, 0.0).await?;
-    let opened = tokio::time::timeout(times.lease, client.heartbeat(ReceiverStream::new(receiver))).await;
+    let answer_within = times.lease / LEASE_PARTS;
+    let opened = tokio::time::timeout(answer_within, client.heartbeat(ReceiverStream::new(receiver))).await;
     let mut replies = opened.map_err(|_| Status::deadline_exceeded("the stream did not open"))??.into_inner();
     let mut before = (Instant::now(), shared.holdings.epochs());
     loop {
-        let reply = tokio::time::timeout(times.lease, replies.next()).await;
+        let reply = tokio::time::timeout(answer_within, replies.next()).await;
         let reply =
             reply.map_err(|_| Status::deadline_exceeded("a heartbeat was not answered"))?.ok_or_else(closed)??;
         *heard = Instant::now();

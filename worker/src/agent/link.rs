@@ -1,5 +1,8 @@
-//! Calls to the coordinator, with deadlines and retries. A coordinator that is away comes back: nothing here gives up on it.
+//! Calls to the coordinator, with deadlines and retries. A coordinator that is away comes back: nothing here gives up on it. Where
+//! there are several, a call that fails is made to the next one, and all later calls, too.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use curvefleet_proto::limits::MAX_MESSAGE_BYTES;
@@ -7,11 +10,16 @@ use curvefleet_proto::v1::worker_service_client::WorkerServiceClient;
 use curvefleet_proto::v1::{
     CommitRequest, FailRequest, LeaseRequest, LeaseResponse, RegisterRequest, RegisterResponse, ReleaseRequest,
 };
+use sha2::{Digest as _, Sha256};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
+use crate::rng::{self, Stream};
+
 /// Longest wait for an answer. A coordinator answers within one disk write; what takes longer is lost.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// Longest wait for a connection: another coordinator may be there.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Pause after the first failed call.
 pub const RETRY_AFTER: Duration = Duration::from_millis(250);
 /// Longest pause between calls.
@@ -19,17 +27,30 @@ const RETRY_AT_MOST: Duration = Duration::from_secs(15);
 /// How often an idle connection is tried, and how long its answer may take: a dead coordinator is noticed well within a lease.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
-/// A connection to the coordinator that mends itself.
+/// A connection to one of the coordinators that mends itself.
 #[derive(Debug, Clone)]
 pub struct Link {
-    client: WorkerServiceClient<Channel>,
+    clients: Arc<[WorkerServiceClient<Channel>]>,
+    /// Counts the coordinators called so far; the one to call is the remainder by their number.
+    at: Arc<AtomicUsize>,
+    /// Counts the troubles, so that each draws pauses of its own.
+    troubles: Arc<AtomicU64>,
+    /// Of the random pauses: made from the worker's name, so that workers differ.
+    seed: [u8; 32],
 }
 
+/// Which coordinator a call went to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Called(usize);
+
 /// A call that fails again and again: its pauses grow, and each reason is news once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Trouble {
     reason: String,
     failures: u32,
+    /// How many coordinators there are to try between two longer pauses.
+    coordinators: u32,
+    random: Stream,
 }
 
 impl Trouble {
@@ -40,11 +61,13 @@ impl Trouble {
         news
     }
 
-    /// How long to wait now: [`RETRY_AFTER`], doubled with each failure, at most [`RETRY_AT_MOST`].
+    /// How long to wait now: [`RETRY_AFTER`], doubled whenever all coordinators have failed, at most [`RETRY_AT_MOST`]; and of that a
+    /// random part from a half to the whole, so that the workers of a coordinator that is gone do not all call the next at once.
     pub fn pause(&mut self) -> Duration {
-        let doublings = self.failures.min(16);
+        let doublings = (self.failures / self.coordinators).min(16);
         self.failures += 1;
-        (RETRY_AFTER * (1 << doublings)).min(RETRY_AT_MOST)
+        let longest = (RETRY_AFTER * (1 << doublings)).min(RETRY_AT_MOST);
+        longest.mul_f64(0.5 + 0.5 * self.random.uniform())
     }
 }
 
@@ -58,33 +81,39 @@ pub enum Verdict {
 }
 
 impl Link {
-    /// A link that connects with the first call.
+    /// A link that connects with the first call. Workers of different names begin with different coordinators.
     ///
     /// # Errors
-    /// If `url` is not a URL with `http://`.
-    pub fn new(url: &str) -> Result<Link, String> {
-        let refused = |reason: &str| {
-            format!("the coordinator's URL `{url}` cannot be used: {reason}; it looks like http://127.0.0.1:7700")
-        };
-        if !url.starts_with("http://") {
-            return Err(refused("it does not begin with http://"));
+    /// If there is no URL, or one of them is no URL with `http://`.
+    pub fn new(urls: &[String], worker: &str) -> Result<Link, String> {
+        let clients: Arc<[_]> = urls.iter().map(|url| client(url)).collect::<Result<Vec<_>, _>>()?.into();
+        if clients.is_empty() {
+            return Err("--coordinator names no coordinator; it looks like http://127.0.0.1:7700".to_string());
         }
-        let endpoint = Endpoint::from_shared(url.to_string()).map_err(|error| refused(&error.to_string()))?;
-        let channel = endpoint
-            .connect_timeout(ANSWER_WITHIN)
-            .http2_keep_alive_interval(KEEPALIVE)
-            .keep_alive_timeout(KEEPALIVE)
-            .keep_alive_while_idle(true)
-            .connect_lazy();
-        let client = WorkerServiceClient::new(channel)
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Link { client })
+        let seed: [u8; 32] = Sha256::digest(worker).into();
+        let first = rng::stream(&seed, "first coordinator").below(clients.len() as u64) as usize;
+        Ok(Link { clients, at: Arc::new(AtomicUsize::new(first)), troubles: Arc::default(), seed })
     }
 
-    /// The bare client, for the heartbeat stream.
-    pub fn client(&self) -> WorkerServiceClient<Channel> {
-        self.client.clone()
+    /// The bare client of the coordinator at hand, for the heartbeat stream.
+    pub fn client(&self) -> (WorkerServiceClient<Channel>, Called) {
+        let at = self.at.load(Ordering::Relaxed);
+        (self.clients[at % self.clients.len()].clone(), Called(at))
+    }
+
+    /// Turns to the next coordinator, unless another call that failed has done so already.
+    pub fn move_on(&self, Called(at): Called) {
+        if self.clients.len() > 1 {
+            // An error means that someone was faster.
+            let _ = self.at.compare_exchange(at, at.wrapping_add(1), Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// A trouble that has not begun.
+    pub fn trouble(&self) -> Trouble {
+        let number = self.troubles.fetch_add(1, Ordering::Relaxed);
+        let random = rng::stream(&self.seed, &format!("pauses {number}"));
+        Trouble { reason: String::new(), failures: 0, coordinators: self.clients.len() as u32, random }
     }
 
     /// Introduces the worker; waits for the coordinator as long as it takes.
@@ -92,20 +121,24 @@ impl Link {
     /// # Errors
     /// With the coordinator's sentence, where it refuses the worker.
     pub async fn register(&self, request: &RegisterRequest) -> Result<RegisterResponse, String> {
-        let registered = self.insist("register", || {
-            let (mut client, request) = (self.client.clone(), request.clone());
+        let registered = self.insist("register", |mut client| {
+            let request = request.clone();
             async move { client.register(request).await }
         });
         registered.await.map_err(|status| status.message().to_string())
     }
 
-    /// Asks for work, once.
+    /// Asks for work, once; if that fails, the next call goes to the next coordinator.
     ///
     /// # Errors
     /// If there is no answer in time, or a refusal.
     pub async fn lease(&self, request: LeaseRequest) -> Result<LeaseResponse, Status> {
-        let mut client = self.client.clone();
-        within(client.lease(request)).await
+        let (mut client, called) = self.client();
+        let answer = within(client.lease(request)).await;
+        if answer.as_ref().is_err_and(|status| is_passing(status.code())) {
+            self.move_on(called);
+        }
+        answer
     }
 
     /// Commits a part; repeated until it is answered, which is safe because a repeated commit is the same commit.
@@ -113,8 +146,8 @@ impl Link {
     /// # Errors
     /// If the coordinator refuses the request itself.
     pub async fn commit(&self, request: &CommitRequest) -> Result<Verdict, Status> {
-        let answer = self.insist("commit", || {
-            let (mut client, request) = (self.client.clone(), request.clone());
+        let answer = self.insist("commit", |mut client| {
+            let request = request.clone();
             async move { client.commit(request).await }
         });
         answer.await.map(|reply| verdict(reply.accepted))
@@ -125,37 +158,73 @@ impl Link {
     /// # Errors
     /// If the coordinator refuses the request itself.
     pub async fn fail(&self, request: &FailRequest) -> Result<Verdict, Status> {
-        let answer = self.insist("fail", || {
-            let (mut client, request) = (self.client.clone(), request.clone());
+        let answer = self.insist("fail", |mut client| {
+            let request = request.clone();
             async move { client.fail(request).await }
         });
         answer.await.map(|reply| verdict(reply.accepted))
     }
 
-    /// Hands leases back, once: if the answer is lost they expire by themselves.
+    /// Hands leases back, to the first coordinator that answers: if none does, or the answer is lost, they expire by themselves.
+    ///
+    /// # Errors
+    /// If none answers in time, or one refuses.
     pub async fn release(&self, request: ReleaseRequest) -> Result<u32, Status> {
-        let mut client = self.client.clone();
-        within(client.release(request)).await.map(|reply| reply.released)
+        let mut tries = self.clients.len();
+        loop {
+            let (mut client, called) = self.client();
+            tries -= 1;
+            match within(client.release(request.clone())).await {
+                Err(status) if is_passing(status.code()) && tries > 0 => self.move_on(called),
+                answer => return answer.map(|reply| reply.released),
+            }
+        }
     }
 
     /// Calls until there is an answer that is not about the connection.
-    async fn insist<T, F>(&self, call: &'static str, attempt: impl Fn() -> F) -> Result<T, Status>
+    async fn insist<T, F>(
+        &self,
+        call: &'static str,
+        attempt: impl Fn(WorkerServiceClient<Channel>) -> F,
+    ) -> Result<T, Status>
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
-        let mut trouble = Trouble::default();
+        let mut trouble = self.trouble();
         loop {
-            match within(attempt()).await {
+            let (client, called) = self.client();
+            match within(attempt(client)).await {
                 Err(status) if is_passing(status.code()) => {
                     if trouble.is_news(&status) {
                         tracing::warn!(call, error = status.message(), "the coordinator does not answer, trying again");
                     }
+                    self.move_on(called);
                     tokio::time::sleep(trouble.pause()).await;
                 }
                 answer => return answer,
             }
         }
     }
+}
+
+/// A client that connects with its first call.
+fn client(url: &str) -> Result<WorkerServiceClient<Channel>, String> {
+    let refused = |reason: &str| {
+        format!("the coordinator's URL `{url}` cannot be used: {reason}; it looks like http://127.0.0.1:7700")
+    };
+    if !url.starts_with("http://") {
+        return Err(refused("it does not begin with http://"));
+    }
+    let endpoint = Endpoint::from_shared(url.to_string()).map_err(|error| refused(&error.to_string()))?;
+    let channel = endpoint
+        .connect_timeout(CONNECT_WITHIN)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .keep_alive_while_idle(true)
+        .connect_lazy();
+    Ok(WorkerServiceClient::new(channel)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES))
 }
 
 /// Whether a later call may go better without anyone doing anything.
@@ -180,5 +249,57 @@ async fn within<T>(call: impl Future<Output = Result<tonic::Response<T>, Status>
     match tokio::time::timeout(ANSWER_WITHIN, call).await {
         Ok(answer) => answer.map(tonic::Response::into_inner),
         Err(_) => Err(Status::deadline_exceeded(format!("there was no answer within {} s", ANSWER_WITHIN.as_secs()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(coordinators: usize, worker: &str) -> Link {
+        let urls: Vec<String> =
+            (0..coordinators).map(|number| format!("http://127.0.0.1:{}", 7_700 + number)).collect();
+        Link::new(&urls, worker).expect("these are URLs")
+    }
+
+    #[tokio::test]
+    async fn calls_that_fail_together_move_on_once() {
+        let link = link(3, "w");
+        let ((_, first), (_, same)) = (link.client(), link.client());
+        link.move_on(first);
+        link.move_on(same);
+        let (_, second) = link.client();
+        assert_eq!(second, Called(first.0 + 1));
+    }
+
+    #[tokio::test]
+    async fn workers_spread_over_the_coordinators() {
+        let firsts = (0..64).map(|number| link(2, &format!("w{number}")).client().1.0);
+        let second = firsts.filter(|first| *first == 1).count();
+        assert!((16..48).contains(&second), "{second} of 64 begin with the second coordinator");
+    }
+
+    #[tokio::test]
+    async fn pauses_grow_with_each_round_and_are_not_the_same_for_all() {
+        let mut trouble = link(2, "w").trouble();
+        let pauses: Vec<Duration> = (0..20).map(|_| trouble.pause()).collect();
+        for (number, pause) in pauses.iter().enumerate() {
+            let longest = (RETRY_AFTER * (1 << (number / 2))).min(RETRY_AT_MOST);
+            assert!((longest / 2..=longest).contains(pause), "pause {number}: {pause:?}");
+        }
+        assert_ne!(pauses, {
+            let mut other = link(2, "v").trouble();
+            (0..20).map(|_| other.pause()).collect::<Vec<_>>()
+        });
+    }
+
+    #[tokio::test]
+    async fn what_is_no_url_is_refused() {
+        assert!(Link::new(&[], "w").is_err());
+        for url in ["", "host:7700", "https://host:7700", "http://"] {
+            let error =
+                Link::new(&["http://127.0.0.1:7700".to_string(), url.to_string()], "w").expect_err("one is no URL");
+            assert!(error.contains(&format!("`{url}`")), "{error}");
+        }
     }
 }

@@ -41,8 +41,8 @@ use link::Link;
 /// What a worker is told.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The coordinator's URL.
-    pub coordinator: String,
+    /// The URLs of the coordinators; any of them serves the fleet.
+    pub coordinators: Vec<String>,
     /// The store, where it is not the one that the coordinator names.
     pub store: Option<String>,
     /// The worker's name.
@@ -87,9 +87,9 @@ impl Agent {
     /// A worker that has not called anyone yet. Workers of one process share a cache.
     ///
     /// # Errors
-    /// If the coordinator's URL is none.
+    /// If there is no coordinator's URL, or one of them is none.
     pub fn new(settings: Settings, cache: Arc<DataCache>) -> Result<Agent, Error> {
-        let link = Link::new(&settings.coordinator).map_err(Error::Flag)?;
+        let link = Link::new(&settings.coordinators, &settings.name).map_err(Error::Flag)?;
         Ok(Agent { settings, link, cache })
     }
 
@@ -148,7 +148,7 @@ async fn lease_until_stopped(
 ) {
     let mut working = JoinSet::new();
     let mut had_work = Instant::now();
-    let mut trouble = link::Trouble::default();
+    let mut trouble = shared.link.trouble();
     while !*stopping.borrow() {
         if !working.is_empty() {
             had_work = Instant::now();
@@ -176,7 +176,7 @@ async fn lease(shared: &Arc<Shared>, free: usize, working: &mut JoinSet<()>, tro
     let shards = free.min(MAX_SHARDS_PER_LEASE as usize) as u32;
     match shared.link.lease(LeaseRequest { worker: shared.name.clone(), shards }).await {
         Ok(reply) => {
-            *trouble = link::Trouble::default();
+            *trouble = shared.link.trouble();
             let wait = if reply.leases.is_empty() { reply.retry_after_ms.max(1) } else { 0 };
             for lease in reply.leases {
                 working.spawn(shard::train(shared.clone(), lease));

@@ -10,7 +10,7 @@ use super::{lock, migrate};
 use crate::ledger::Settings;
 
 /// How long a statement waits for another program that reads or backs up the file, before the batch fails.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Prepared statements kept; above the number of different queries in the operations.
 const STATEMENTS_KEPT: usize = 128;
 
@@ -74,6 +74,8 @@ impl SqliteLedger {
         let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;";
         connection.execute_batch(pragmas).map_err(classify)?;
         migrate::run(path, &mut connection)?;
+        // No other coordinator is there: who was writing a manifest is gone.
+        connection.execute("UPDATE studies SET manifest_until_ms = 0", []).map_err(classify)?;
         Ok(SqliteLedger { connection, settings, _lock: lock })
     }
 }

@@ -2,7 +2,8 @@
 
 use curvefleet_coordinator::ledger::heartbeat::Heartbeat;
 use curvefleet_coordinator::ledger::lease::Lease;
-use curvefleet_coordinator::ledger::manifest::{ReadPage, Stale, StaleManifests, Written};
+use curvefleet_coordinator::ledger::logs::Logs;
+use curvefleet_coordinator::ledger::manifest::{Abandon, Claim, ReadPage, Stale, StaleManifests, Written};
 use curvefleet_coordinator::ledger::runs::ListRuns;
 use curvefleet_coordinator::ledger::state::{FailureKind, RunState};
 use curvefleet_coordinator::ledger::study::ListStudies;
@@ -30,18 +31,14 @@ pub fn a_restart_keeps_everything(bench: &mut Bench) {
 pub fn a_refused_request_leaves_its_neighbours_alone(bench: &mut Bench) {
     bench.register("w");
     bench.submit_small("one");
-    let now_ms = bench.now_ms;
     let worker = || "w".to_string();
-    let replies = bench.ledger().transact(
-        now_ms,
-        vec![
-            study("two", "[5]", 1).into(),
-            study("one", "9", 1).into(),
-            Lease { worker: "stranger".to_string(), shards: 1 }.into(),
-            Lease { worker: worker(), shards: 1 }.into(),
-            Heartbeat { worker: worker(), held: vec![] }.into(),
-        ],
-    );
+    let replies = bench.transact(vec![
+        study("two", "[5]", 1).into(),
+        study("one", "9", 1).into(),
+        Lease { worker: "stranger".to_string(), shards: 1 }.into(),
+        Lease { worker: worker(), shards: 1 }.into(),
+        Heartbeat { worker: worker(), held: vec![] }.into(),
+    ]);
     assert!(matches!(replies[0], Ok(Reply::Submit(_))));
     assert!(matches!(replies[1], Err(Error::OtherStudy(_))));
     assert!(matches!(replies[2], Err(Error::NoWorker(_))));
@@ -67,12 +64,40 @@ pub fn the_manifest_is_stale_until_it_is_written(bench: &mut Bench) {
     assert_eq!((entry.fence, entry.size_bytes, entry.committed_ms), (Some(1), Some(100), Some(bench.now_ms)));
     // A commit between reading and writing: what was written is noted, and the manifest is still stale.
     assert!(bench.ask(commit_of("w", &leases[0], 0, &runs_of(&leases[0]))).unwrap());
-    bench.ask(Written { study: "one".to_string(), changes: page.changes, runs: 2 }).unwrap();
+    let claim = claim_manifest(bench).unwrap();
+    assert!(bench.ask(Written { study: "one".to_string(), claim, changes: page.changes, runs: 2 }).unwrap());
     assert_eq!((bench.status("one").manifest_runs, bench.status("one").manifest_current), (2, false));
     let page = bench.ask(read).unwrap();
-    bench.ask(Written { study: "one".to_string(), changes: page.changes, runs: 4 }).unwrap();
+    let claim = claim_manifest(bench).unwrap();
+    assert!(bench.ask(Written { study: "one".to_string(), claim, changes: page.changes, runs: 4 }).unwrap());
     assert!(bench.status("one").manifest_current);
     assert_eq!(bench.ask(StaleManifests).unwrap(), []);
+}
+
+fn claim_manifest(bench: &mut Bench) -> Option<u64> {
+    bench.ask(Claim { study: "one".to_string() }).unwrap()
+}
+
+pub fn a_manifest_has_one_writer_at_a_time_and_one_that_was_late_makes_it_stale(bench: &mut Bench) {
+    bench.submit_small("one");
+    bench.finish_all("w");
+    let written = |claim| Written { study: "one".to_string(), claim, changes: 3, runs: 6 };
+    let first = claim_manifest(bench).unwrap();
+    assert_eq!(claim_manifest(bench), None, "another is writing");
+    bench.ask(Abandon { study: "one".to_string(), claim: first }).unwrap();
+    let second = claim_manifest(bench).unwrap();
+    assert!(second > first);
+    bench.ask(Abandon { study: "one".to_string(), claim: first }).unwrap();
+    assert_eq!(claim_manifest(bench), None, "a claim is given back by who has it");
+    bench.now_ms += 60_000;
+    let third = claim_manifest(bench).expect("a claim does not last for ever");
+    assert!(bench.ask(written(third)).unwrap());
+    assert!(bench.status("one").manifest_current);
+    assert!(!bench.ask(written(second)).unwrap(), "the second has replaced what the third wrote");
+    assert!(!bench.status("one").manifest_current);
+    let fourth = claim_manifest(bench).unwrap();
+    assert!(bench.ask(written(fourth)).unwrap());
+    assert!(bench.status("one").manifest_current);
 }
 
 pub fn pages_list_every_run_once(bench: &mut Bench) {
@@ -96,4 +121,21 @@ pub fn pages_list_every_run_once(bench: &mut Bench) {
     let state = Some(RunState::Done);
     let done = bench.ask(ListRuns { study: "one".to_string(), state, after: None, limit: 100 }).unwrap().runs;
     assert_eq!(done.into_iter().map(|run| run.run).collect::<Vec<_>>(), some);
+}
+
+/// A worker's log may hold any characters; PostgreSQL keeps all but one.
+pub fn texts_of_workers_are_kept_whatever_is_in_them(bench: &mut Bench) {
+    bench.submit_small("one");
+    let given = bench.lease_one("w");
+    let run = runs_of(&given).remove(0);
+    let mut fail = bench.failure("w", &given, &run, FailureKind::Run);
+    fail.error = "it said `\u{1f980}\\'; DROP TABLE runs; --\u{7f}`".to_string();
+    assert!(bench.ask(fail.clone()).unwrap());
+    assert_eq!(bench.runs("one")[0].error, fail.error);
+    fail.run = runs_of(&given).remove(1);
+    fail.log = "before\0after".to_string();
+    let replies = bench.transact_unmodelled(vec![fail.clone().into()]);
+    assert!(matches!(replies[0], Ok(Reply::Fail(true))));
+    let log = bench.ask_unmodelled(Logs { run: fail.run.clone() }).attempts.remove(0).log;
+    assert!(["before\0after", "before\u{fffd}after"].contains(&log.as_str()), "{log:?}");
 }

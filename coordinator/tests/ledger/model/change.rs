@@ -1,0 +1,437 @@
+//! What changes.
+
+use curvefleet_coordinator::ledger::Error;
+use curvefleet_coordinator::ledger::backoff::backoff_ms;
+use curvefleet_coordinator::ledger::cancel::Cancel;
+use curvefleet_coordinator::ledger::commit::Commit;
+use curvefleet_coordinator::ledger::fail::Fail;
+use curvefleet_coordinator::ledger::heartbeat::{Heard, Heartbeat};
+use curvefleet_coordinator::ledger::lease::{Given, Lease, Leased};
+use curvefleet_coordinator::ledger::manifest::{Abandon, Claim, Written};
+use curvefleet_coordinator::ledger::register::Register;
+use curvefleet_coordinator::ledger::release::Release;
+use curvefleet_coordinator::ledger::retry::{Retried, Retry};
+use curvefleet_coordinator::ledger::state::{FailureKind, RunState, StudyState};
+use curvefleet_coordinator::ledger::study::Status;
+use curvefleet_coordinator::ledger::submit::{Submit, Submitted};
+use curvefleet_proto::artifact::part_key;
+use curvefleet_proto::plan;
+
+use super::{Attempt, Model, Part, Run, Shard, ShardState, Study};
+use crate::bench::SETTINGS;
+
+impl Model {
+    pub fn submit(&mut self, now_ms: u64, submit: &Submit) -> Result<Submitted, Error> {
+        let name = &submit.study.name;
+        if let Ok(study) = self.find(name) {
+            if self.studies[study].submit.hash != submit.hash {
+                return Err(Error::OtherStudy(name.clone()));
+            }
+            return Ok(Submitted { status: self.status(study), existed: true, reused: 0 });
+        }
+        let study = self.studies.len();
+        self.studies.push(Study {
+            submit: submit.clone(),
+            state: StudyState::Active,
+            stop_reason: String::new(),
+            submitted_ms: now_ms,
+            ended_ms: 0,
+            changes: 0,
+            manifest_changes: Some(0),
+            manifest_runs: 0,
+            manifest_claim: 0,
+            manifest_until_ms: 0,
+        });
+        let mut reused = 0;
+        for (place, spec) in plan::shards(&submit.study).unwrap().enumerate() {
+            self.shards.push(new_shard(study, place as u64, spec));
+            let shard = self.shards.len() - 1;
+            let adopted = self.adopt(shard);
+            if adopted > 0 {
+                self.settle(now_ms, shard);
+            }
+            reused += adopted;
+        }
+        if reused > 0 {
+            self.changed(now_ms, study);
+        }
+        Ok(Submitted { status: self.status(study), existed: false, reused })
+    }
+
+    pub fn register(&mut self, now_ms: u64, register: &Register) {
+        self.workers.insert(register.worker.clone(), (register.clone(), now_ms));
+    }
+
+    fn seen(&mut self, now_ms: u64, worker: &str) -> bool {
+        let Some((_, last_seen_ms)) = self.workers.get_mut(worker) else { return false };
+        *last_seen_ms = now_ms;
+        true
+    }
+
+    pub fn lease(&mut self, now_ms: u64, lease: &Lease) -> Result<Leased, Error> {
+        if !self.seen(now_ms, &lease.worker) {
+            return Err(Error::NoWorker(lease.worker.clone()));
+        }
+        self.expire(now_ms, false);
+        let mut leases = Vec::new();
+        for index in 0..self.shards.len() {
+            let shard = &self.shards[index];
+            let (study, waits) = (shard.study, shard.state == ShardState::Pending && shard.not_before_ms <= now_ms);
+            if leases.len() == lease.shards as usize || self.studies[study].state != StudyState::Active || !waits {
+                continue;
+            }
+            if self.adopt(index) > 0 {
+                self.settle(now_ms, index);
+                self.changed(now_ms, study);
+            }
+            let shard = &mut self.shards[index];
+            if shard.state == ShardState::Pending {
+                shard.state = ShardState::Leased;
+                shard.fence += 1;
+                shard.worker = lease.worker.clone();
+                shard.deadline_ms = now_ms + SETTINGS.lease_ms;
+                leases.push(Given {
+                    study: self.studies[study].submit.study.name.clone(),
+                    shard: shard.spec.shard.as_str().to_string(),
+                    fence: shard.fence,
+                    runs: shard.pending().map(|place| place as u32).collect(),
+                    spec_json: serde_json::to_string(&shard.spec).unwrap(),
+                });
+            }
+        }
+        let waiting = self.shards.iter().filter(|shard| {
+            shard.state == ShardState::Pending && self.studies[shard.study].state == StudyState::Active
+        });
+        let first_ms = waiting.map(|shard| shard.not_before_ms.saturating_sub(now_ms)).min();
+        let retry_after_ms = if leases.is_empty() { first_ms.unwrap_or(1_000).clamp(100, 1_000) } else { 0 };
+        Ok(Leased { leases, retry_after_ms })
+    }
+
+    pub fn heartbeat(&mut self, now_ms: u64, heartbeat: &Heartbeat) -> Heard {
+        let registered = self.seen(now_ms, &heartbeat.worker);
+        let studies = heartbeat.held.iter().map(|held| {
+            let shard = self.held(&held.shard, &heartbeat.worker, held.fence)?;
+            self.shards[shard].deadline_ms = now_ms + SETTINGS.lease_ms;
+            Some(self.studies[self.shards[shard].study].submit.study.name.clone())
+        });
+        Heard { studies: studies.collect(), registered }
+    }
+
+    fn held(&self, key: &str, worker: &str, fence: u64) -> Option<usize> {
+        self.shards.iter().position(|shard| shard.is_held(key, worker, fence))
+    }
+
+    pub fn commit(&mut self, now_ms: u64, commit: &Commit) -> Result<bool, Error> {
+        let refused = || Err(Error::Invalid(String::new()));
+        let place_of = |shard: &Shard, id: &str| shard.runs.iter().position(|run| run.id == id);
+        if let Some(part) = self.parts.iter().find(|part| part.key == commit.part) {
+            let shard = &self.shards[part.shard];
+            let same = part.sha256 == commit.sha256 && part.size_bytes == commit.size_bytes;
+            let is_done = |(id, _): &(String, String)| {
+                place_of(shard, id).is_some_and(|place| shard.runs[place].state == RunState::Done)
+            };
+            return if same && commit.runs.iter().all(is_done) { Ok(true) } else { refused() };
+        }
+        let Some(index) = self.held(&commit.shard, &commit.worker, commit.fence) else { return Ok(false) };
+        let study = self.shards[index].study;
+        let name = self.studies[study].submit.study.name.clone();
+        if !(0..1_000).any(|n| part_key(&name, &commit.shard, commit.fence, n) == commit.part) {
+            return refused();
+        }
+        let places: Vec<_> = commit.runs.iter().map(|(id, log)| (place_of(&self.shards[index], id), log)).collect();
+        if places.iter().any(|(place, _)| place.is_none()) {
+            return refused();
+        }
+        self.seen(now_ms, &commit.worker);
+        let part = self.parts.len();
+        self.parts.push(Part {
+            key: commit.part.clone(),
+            size_bytes: commit.size_bytes,
+            sha256: commit.sha256.clone(),
+            shard: index,
+            fence: commit.fence,
+            worker: commit.worker.clone(),
+            committed_ms: now_ms,
+        });
+        let mut done = Vec::new();
+        for (place, log) in places.into_iter().filter_map(|(place, log)| Some((place?, log))) {
+            if self.shards[index].runs[place].state != RunState::Done {
+                self.make_done(index, place, part);
+                self.note(now_ms, index, Some(place), (&commit.worker, commit.fence), ("done", "", log));
+                done.push(self.shards[index].runs[place].id.clone());
+            }
+        }
+        self.shards[index].setbacks = 0;
+        self.settle(now_ms, index);
+        if !done.is_empty() {
+            self.changed(now_ms, study);
+        }
+        self.spread(now_ms, &done, part);
+        Ok(true)
+    }
+
+    /// The same runs in other studies, where they are pending.
+    fn spread(&mut self, now_ms: u64, done: &[String], part: usize) {
+        for study in 0..self.studies.len() {
+            let mut spread = false;
+            for shard in self.shards_of(study) {
+                let places: Vec<_> = self.shards[shard].pending().collect();
+                let same = |place: &usize| done.contains(&self.shards[shard].runs[*place].id);
+                let places: Vec<_> = places.into_iter().filter(same).collect();
+                for place in &places {
+                    self.make_done(shard, *place, part);
+                }
+                if !places.is_empty() {
+                    self.settle(now_ms, shard);
+                    spread = true;
+                }
+            }
+            if spread {
+                self.changed(now_ms, study);
+            }
+        }
+    }
+
+    fn make_done(&mut self, shard: usize, place: usize, part: usize) {
+        let worker = self.parts[part].worker.clone();
+        let run = &mut self.shards[shard].runs[place];
+        (run.state, run.part, run.error, run.worker) = (RunState::Done, Some(part), String::new(), worker);
+    }
+
+    /// Makes pending runs done that are done elsewhere; says how many.
+    fn adopt(&mut self, shard: usize) -> u64 {
+        let places: Vec<_> = self.shards[shard].pending().collect();
+        let mut adopted = 0;
+        for place in places {
+            let id = &self.shards[shard].runs[place].id;
+            let done = self.shards.iter().flat_map(|other| &other.runs).filter(|run| run.id == *id);
+            if let Some(part) = done.filter_map(|run| run.part).min() {
+                self.make_done(shard, place, part);
+                adopted += 1;
+            }
+        }
+        adopted
+    }
+
+    pub fn fail(&mut self, now_ms: u64, fail: &Fail) -> Result<bool, Error> {
+        let Some(index) = self.held(&fail.shard, &fail.worker, fail.fence) else { return Ok(false) };
+        let Some(place) = self.shards[index].runs.iter().position(|run| run.id == fail.run) else {
+            return Err(Error::Invalid(String::new()));
+        };
+        self.seen(now_ms, &fail.worker);
+        let run = &mut self.shards[index].runs[place];
+        let told_before = run.state != RunState::Pending || run.tried_fence == fail.fence;
+        if fail.kind == FailureKind::Run && told_before {
+            return Ok(true);
+        }
+        if run.state == RunState::Pending {
+            (run.error, run.worker) = (fail.error.clone(), fail.worker.clone());
+        }
+        let how = (fail.kind.as_str(), fail.error.as_str(), fail.log.as_str());
+        self.note(now_ms, index, Some(place), (&fail.worker, fail.fence), how);
+        let study = self.shards[index].study;
+        match fail.kind {
+            FailureKind::Infrastructure => {
+                let shard = &mut self.shards[index];
+                shard.setbacks += 1;
+                shard.end_lease(now_ms + backoff_ms(shard.setbacks));
+            }
+            FailureKind::Run => {
+                let run = &mut self.shards[index].runs[place];
+                run.attempts += 1;
+                run.tried_fence = fail.fence;
+                if run.attempts == SETTINGS.max_attempts {
+                    run.state = RunState::Failed;
+                }
+                let set_aside = run.state == RunState::Failed;
+                self.settle(now_ms, index);
+                if set_aside {
+                    self.changed(now_ms, study);
+                }
+            }
+            FailureKind::Study => self.give_up(now_ms, study, StudyState::Stopped, &fail.error),
+        }
+        Ok(true)
+    }
+
+    pub fn release(&mut self, now_ms: u64, release: &Release) -> u32 {
+        self.seen(now_ms, &release.worker);
+        let mut released = 0;
+        for held in &release.held {
+            if let Some(shard) = self.held(&held.shard, &release.worker, held.fence) {
+                self.shards[shard].end_lease(now_ms);
+                released += 1;
+            }
+        }
+        released
+    }
+
+    pub fn expire(&mut self, now_ms: u64, all: bool) -> u64 {
+        let mut expired = 0;
+        for index in 0..self.shards.len() {
+            let shard = &self.shards[index];
+            if shard.state == ShardState::Leased && (all || shard.deadline_ms <= now_ms) {
+                let (worker, fence) = (shard.worker.clone(), shard.fence);
+                let error = format!("the lease ended because nothing was heard of the worker `{worker}` in time");
+                self.note(now_ms, index, None, (&worker, fence), ("infrastructure", &error, ""));
+                self.shards[index].end_lease(now_ms);
+                expired += 1;
+            }
+        }
+        expired
+    }
+
+    pub fn cancel(&mut self, now_ms: u64, cancel: &Cancel) -> Result<Status, Error> {
+        let study = self.find(&cancel.study)?;
+        if self.studies[study].state == StudyState::Active {
+            self.give_up(now_ms, study, StudyState::Cancelled, "");
+        }
+        Ok(self.status(study))
+    }
+
+    fn give_up(&mut self, now_ms: u64, study: usize, state: StudyState, reason: &str) {
+        let told = &mut self.studies[study];
+        (told.state, told.stop_reason, told.ended_ms) = (state, reason.to_string(), now_ms);
+        for index in self.shards_of(study) {
+            let shard = &mut self.shards[index];
+            for run in shard.runs.iter_mut().filter(|run| run.state == RunState::Pending) {
+                run.state = RunState::Cancelled;
+            }
+            shard.close();
+        }
+        self.changed(now_ms, study);
+    }
+
+    pub fn retry(&mut self, retry: &Retry) -> Result<Retried, Error> {
+        let study = self.find(&retry.study)?;
+        let mut requeued = 0;
+        for index in self.shards_of(study) {
+            let shard = &mut self.shards[index];
+            for run in &mut shard.runs {
+                if matches!(run.state, RunState::Failed | RunState::Cancelled) {
+                    (run.state, run.attempts) = (RunState::Pending, 0);
+                    requeued += 1;
+                }
+            }
+        }
+        if requeued > 0 {
+            for index in self.shards_of(study) {
+                let shard = &mut self.shards[index];
+                if shard.state == ShardState::Closed && shard.pending().count() > 0 {
+                    (shard.state, shard.not_before_ms, shard.setbacks) = (ShardState::Pending, 0, 0);
+                }
+            }
+            let told = &mut self.studies[study];
+            (told.state, told.stop_reason, told.ended_ms) = (StudyState::Active, String::new(), 0);
+            told.changes += 1;
+        }
+        Ok(Retried { requeued, status: self.status(study) })
+    }
+
+    pub fn claim_manifest(&mut self, now_ms: u64, claim: &Claim) -> Result<Option<u64>, Error> {
+        let study = self.find(&claim.study)?;
+        let runs: usize = self.shards_of(study).into_iter().map(|shard| self.shards[shard].runs.len()).sum();
+        let study = &mut self.studies[study];
+        if study.manifest_until_ms > now_ms {
+            return Ok(None);
+        }
+        study.manifest_claim += 1;
+        study.manifest_until_ms = now_ms + 15_000 + runs as u64 / 20;
+        Ok(Some(study.manifest_claim))
+    }
+
+    pub fn abandon_manifest(&mut self, abandon: &Abandon) -> Result<(), Error> {
+        let study = self.find(&abandon.study)?;
+        let study = &mut self.studies[study];
+        if study.manifest_claim == abandon.claim {
+            study.manifest_until_ms = 0;
+        }
+        Ok(())
+    }
+
+    pub fn manifest_written(&mut self, written: &Written) -> Result<bool, Error> {
+        let study = self.find(&written.study)?;
+        let study = &mut self.studies[study];
+        let last = study.manifest_claim == written.claim;
+        if last {
+            (study.manifest_changes, study.manifest_runs) = (Some(written.changes), written.runs);
+            study.manifest_until_ms = 0;
+        } else {
+            study.manifest_changes = None;
+        }
+        Ok(last)
+    }
+
+    /// A shard without pending runs closes; a lease under which all that are left were tried ends.
+    fn settle(&mut self, now_ms: u64, shard: usize) {
+        let shard = &mut self.shards[shard];
+        let left: Vec<_> = shard.pending().map(|place| &shard.runs[place]).collect();
+        let attempts = left.iter().map(|run| run.attempts).max().unwrap_or(0);
+        let (open, untried) = (!left.is_empty(), left.iter().any(|run| run.tried_fence < shard.fence));
+        if !open {
+            shard.close();
+        } else if !untried {
+            shard.end_lease(now_ms + backoff_ms(attempts));
+        }
+    }
+
+    /// Runs of a study have changed, and may have been its last.
+    fn changed(&mut self, now_ms: u64, study: usize) {
+        let open = self.count(study, RunState::Pending);
+        let study = &mut self.studies[study];
+        study.changes += 1;
+        if study.state == StudyState::Active && open == 0 {
+            (study.state, study.ended_ms) = (StudyState::Finished, now_ms);
+        }
+    }
+
+    fn note(
+        &mut self,
+        at_ms: u64,
+        shard: usize,
+        place: Option<usize>,
+        (worker, fence): (&str, u64),
+        (outcome, error, log): (&'static str, &str, &str),
+    ) {
+        let (worker, error, log) = (worker.to_string(), error.to_string(), log.to_string());
+        self.attempts.push(Attempt { shard, place, worker, fence, at_ms, outcome, error, log });
+    }
+}
+
+fn new_shard(study: usize, place: u64, spec: plan::ShardSpec) -> Shard {
+    let runs = spec.runs().map(|run| Run {
+        id: run.id.to_string(),
+        seed: run.seed,
+        state: RunState::Pending,
+        attempts: 0,
+        tried_fence: 0,
+        error: String::new(),
+        worker: String::new(),
+        part: None,
+    });
+    Shard {
+        study,
+        place,
+        runs: runs.collect(),
+        spec,
+        state: ShardState::Pending,
+        fence: 0,
+        worker: String::new(),
+        deadline_ms: 0,
+        not_before_ms: 0,
+        setbacks: 0,
+    }
+}
+
+impl Shard {
+    fn end_lease(&mut self, not_before_ms: u64) {
+        if self.state == ShardState::Leased {
+            (self.state, self.worker, self.deadline_ms) = (ShardState::Pending, String::new(), 0);
+            self.not_before_ms = not_before_ms;
+        }
+    }
+
+    fn close(&mut self) {
+        (self.state, self.worker, self.deadline_ms) = (ShardState::Closed, String::new(), 0);
+    }
+}

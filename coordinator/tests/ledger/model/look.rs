@@ -1,0 +1,195 @@
+//! What there is.
+
+use curvefleet_coordinator::ledger::Error;
+use curvefleet_coordinator::ledger::check::CheckRuns;
+use curvefleet_coordinator::ledger::logs::{self, Attempts, Logs};
+use curvefleet_coordinator::ledger::manifest::{self, Entry, ReadPage, Stale};
+use curvefleet_coordinator::ledger::runs::{self, ListRuns, Place};
+use curvefleet_coordinator::ledger::state::{RunState, StudyState};
+use curvefleet_coordinator::ledger::study::{self, GetStudy, Status};
+use curvefleet_coordinator::ledger::workers::Worker;
+
+use super::{Model, Run, Shard, ShardState};
+use crate::bench::SETTINGS;
+
+/// A shard and the place of a run in it.
+type Placed<'a> = (&'a Shard, usize);
+
+impl Model {
+    pub fn status(&self, study: usize) -> Status {
+        let leased = self.shards.iter().filter(|shard| shard.study == study && shard.state == ShardState::Leased);
+        let leased = leased.map(|shard| shard.pending().count() as u64).sum();
+        let runs = self.shards.iter().filter(|shard| shard.study == study).map(|shard| shard.runs.len() as u64);
+        let planned = runs.sum();
+        let study_index = study;
+        let study = &self.studies[study];
+        Status {
+            name: study.submit.study.name.clone(),
+            hash: study.submit.hash.clone(),
+            state: study.state,
+            stop_reason: study.stop_reason.clone(),
+            planned,
+            done: self.count(study_index, RunState::Done),
+            failed: self.count(study_index, RunState::Failed),
+            cancelled: self.count(study_index, RunState::Cancelled),
+            leased,
+            epochs_per_run: u64::from(study.submit.study.training.epochs),
+            submitted_ms: study.submitted_ms,
+            ended_ms: study.ended_ms,
+            manifest_runs: study.manifest_runs,
+            manifest_current: study.manifest_changes == Some(study.changes),
+        }
+    }
+
+    pub fn list_studies(&self) -> Vec<Status> {
+        (0..self.studies.len()).rev().map(|study| self.status(study)).collect()
+    }
+
+    pub fn get_study(&self, get: &GetStudy) -> Result<study::Study, Error> {
+        let study = self.find(&get.name)?;
+        Ok(study::Study { status: self.status(study), toml: self.studies[study].submit.toml.clone() })
+    }
+
+    pub fn check_runs(&self, check: &CheckRuns) -> Vec<String> {
+        let done = |id: &String| {
+            let mut runs = self.shards.iter().flat_map(|shard| &shard.runs);
+            runs.any(|run| run.id == *id && run.state == RunState::Done)
+        };
+        check.runs.iter().filter(|id| done(id)).cloned().collect()
+    }
+
+    /// The runs of a study after a place, at most `limit`, and where there may be more.
+    fn page(
+        &self,
+        study: usize,
+        after: Option<Place>,
+        limit: u32,
+        wanted: impl Fn(&Run) -> bool,
+    ) -> (Vec<Placed<'_>>, Option<Place>) {
+        let shards = self.shards.iter().filter(|shard| shard.study == study);
+        let mut runs: Vec<_> =
+            shards.flat_map(|shard| (0..shard.runs.len()).map(move |place| (shard, place))).collect();
+        runs.retain(|(shard, place)| wanted(&shard.runs[*place]) && Some((shard.place, *place as u64)) > after);
+        runs.truncate(limit as usize);
+        let full = runs.len() == limit as usize;
+        let next = runs.last().filter(|_| full).map(|(shard, place)| (shard.place, *place as u64));
+        (runs, next)
+    }
+
+    pub fn list_runs(&self, list: &ListRuns) -> Result<runs::Page, Error> {
+        let study = self.find(&list.study)?;
+        let wanted = |run: &Run| list.state.is_none_or(|state| run.state == state);
+        let (runs, next) = self.page(study, list.after, list.limit, wanted);
+        let runs = runs.into_iter().map(|(shard, place)| {
+            let run = &shard.runs[place];
+            runs::Run {
+                place: (shard.place, place as u64),
+                run: run.id.clone(),
+                shard: shard.spec.shard.as_str().to_string(),
+                data: shard.spec.data.clone(),
+                condition: shard.spec.condition.clone(),
+                labels: shard.spec.settings.condition.labels.as_str().to_string(),
+                model: shard.spec.model.clone(),
+                seed: run.seed,
+                state: run.state,
+                attempts: run.attempts,
+                error: run.error.clone(),
+                part: run.part.map(|part| self.parts[part].key.clone()).unwrap_or_default(),
+                worker: run.worker.clone(),
+            }
+        });
+        Ok(runs::Page { runs: runs.collect(), next })
+    }
+
+    pub fn list_workers(&self, now_ms: u64) -> Vec<Worker> {
+        let workers = self.workers.iter().map(|(name, (register, last_seen_ms))| Worker {
+            name: name.clone(),
+            slots: register.slots,
+            backend: register.backend.clone(),
+            version: register.version.clone(),
+            last_seen_ms: *last_seen_ms,
+            shards: self.shards.iter().filter(|shard| shard.worker == *name).count() as u32,
+            alive: *last_seen_ms + SETTINGS.lease_ms >= now_ms,
+        });
+        workers.collect()
+    }
+
+    pub fn logs(&self, logs: &Logs) -> Result<Attempts, Error> {
+        let ids = self.shards.iter().flat_map(|shard| &shard.runs).map(|run| &run.id);
+        let mut found: Vec<_> = ids.filter(|id| id.starts_with(&logs.run)).collect();
+        found.sort();
+        found.dedup();
+        let run = match found[..] {
+            [] => return Err(Error::NoRun(logs.run.clone())),
+            [run] => run.clone(),
+            _ => return Err(Error::AmbiguousRun(logs.run.clone())),
+        };
+        let mut attempts = Vec::new();
+        let mut done_in = Vec::new();
+        for attempt in &self.attempts {
+            let runs = &self.shards[attempt.shard].runs;
+            let about = match attempt.place {
+                Some(place) => runs[place].id == run,
+                // A lease's end concerns the runs that were not done by then.
+                None => runs.iter().any(|other| other.id == run) && !done_in.contains(&attempt.shard),
+            };
+            if about {
+                attempts.push(logs::Attempt {
+                    worker: attempt.worker.clone(),
+                    fence: attempt.fence,
+                    at_ms: attempt.at_ms,
+                    outcome: attempt.outcome.to_string(),
+                    error: attempt.error.clone(),
+                    log: attempt.log.clone(),
+                });
+                if attempt.outcome == "done" {
+                    done_in.push(attempt.shard);
+                }
+            }
+        }
+        Ok(Attempts { run, attempts, left_out: 0 })
+    }
+
+    pub fn stale_manifests(&self) -> Vec<Stale> {
+        let stale = (0..self.studies.len()).filter(|study| {
+            let study = &self.studies[*study];
+            study.manifest_changes != Some(study.changes)
+        });
+        let stale = stale.map(|study| Stale {
+            study: self.studies[study].submit.study.name.clone(),
+            ended: self.studies[study].state != StudyState::Active,
+            runs: self.count(study, RunState::Done) + self.count(study, RunState::Failed),
+        });
+        stale.collect()
+    }
+
+    pub fn manifest_page(&self, read: &ReadPage) -> Result<manifest::Page, Error> {
+        let study = self.find(&read.study)?;
+        let shown = |run: &Run| matches!(run.state, RunState::Done | RunState::Failed);
+        let (runs, next) = self.page(study, read.after, read.limit, shown);
+        let entries = runs.into_iter().map(|(shard, place)| {
+            let run = &shard.runs[place];
+            let part = run.part.map(|part| &self.parts[part]);
+            Entry {
+                place: (shard.place, place as u64),
+                run: run.id.clone(),
+                data: shard.spec.data.clone(),
+                condition: shard.spec.condition.clone(),
+                labels: shard.spec.settings.condition.labels.as_str().to_string(),
+                model: shard.spec.model.clone(),
+                seed: run.seed,
+                shard: shard.spec.shard.as_str().to_string(),
+                state: run.state.as_str().to_string(),
+                part: part.map(|part| part.key.clone()),
+                size_bytes: part.map(|part| part.size_bytes),
+                sha256: part.map(|part| part.sha256.clone()),
+                fence: part.map(|part| part.fence),
+                worker: Some(part.map_or(&run.worker, |part| &part.worker).clone()),
+                committed_ms: part.map(|part| part.committed_ms),
+                attempts: run.attempts,
+                error: Some(run.error.clone()).filter(|error| !error.is_empty()),
+            }
+        });
+        Ok(manifest::Page { changes: self.studies[study].changes, entries: entries.collect(), next })
+    }
+}

@@ -1,0 +1,162 @@
+//! What a ledger should answer, said as plainly as can be: vectors of studies, shards and attempts, gone through from the front to the
+//! end for every question. No SQL, no indices, no counters; nothing of it is shared with the ledger but the types of requests
+//! and answers and the plan.
+//!
+//! - `change`: the operations that change something
+//! - `look`: the operations that answer what there is
+
+mod change;
+mod look;
+
+use std::collections::BTreeMap;
+
+use curvefleet_coordinator::ledger::register::Register;
+use curvefleet_coordinator::ledger::state::{RunState, StudyState};
+use curvefleet_coordinator::ledger::submit::Submit;
+use curvefleet_coordinator::ledger::{Error, Reply, Request};
+use curvefleet_proto::plan::ShardSpec;
+
+/// All there is.
+#[derive(Default)]
+pub struct Model {
+    /// In the order of submission.
+    studies: Vec<Study>,
+    /// Of all studies, in the order of submission and plan.
+    shards: Vec<Shard>,
+    parts: Vec<Part>,
+    /// By name, with when each was heard of last.
+    workers: BTreeMap<String, (Register, u64)>,
+    /// The oldest first.
+    attempts: Vec<Attempt>,
+}
+
+struct Study {
+    submit: Submit,
+    state: StudyState,
+    stop_reason: String,
+    submitted_ms: u64,
+    ended_ms: u64,
+    /// How often its runs changed for a manifest to show.
+    changes: u64,
+    /// What the manifest shows; `None` after a late writer.
+    manifest_changes: Option<u64>,
+    manifest_runs: u64,
+    manifest_claim: u64,
+    manifest_until_ms: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ShardState {
+    Pending,
+    Leased,
+    Closed,
+}
+
+struct Shard {
+    /// Index of its study.
+    study: usize,
+    /// Its place in the plan.
+    place: u64,
+    spec: ShardSpec,
+    runs: Vec<Run>,
+    state: ShardState,
+    fence: u64,
+    worker: String,
+    deadline_ms: u64,
+    not_before_ms: u64,
+    setbacks: u32,
+}
+
+struct Run {
+    id: String,
+    seed: u64,
+    state: RunState,
+    attempts: u32,
+    tried_fence: u64,
+    error: String,
+    worker: String,
+    /// Index of the part that made it done.
+    part: Option<usize>,
+}
+
+struct Part {
+    key: String,
+    size_bytes: u64,
+    sha256: String,
+    shard: usize,
+    fence: u64,
+    worker: String,
+    committed_ms: u64,
+}
+
+struct Attempt {
+    shard: usize,
+    /// `None`: the end of a whole lease.
+    place: Option<usize>,
+    worker: String,
+    fence: u64,
+    at_ms: u64,
+    outcome: &'static str,
+    error: String,
+    log: String,
+}
+
+impl Model {
+    /// What the ledger should answer.
+    pub fn answer(&mut self, now_ms: u64, request: &Request) -> Result<Reply, Error> {
+        match request {
+            Request::Submit(submit) => self.submit(now_ms, submit).map(Reply::Submit),
+            Request::CheckRuns(check) => Ok(Reply::CheckRuns(self.check_runs(check))),
+            Request::ListStudies(_) => Ok(Reply::ListStudies(self.list_studies())),
+            Request::GetStudy(get) => self.get_study(get).map(Reply::GetStudy),
+            Request::StudyStatus(get) => self.find(&get.name).map(|study| Reply::StudyStatus(self.status(study))),
+            Request::Cancel(cancel) => self.cancel(now_ms, cancel).map(Reply::Cancel),
+            Request::Retry(retry) => self.retry(retry).map(Reply::Retry),
+            Request::ListRuns(list) => self.list_runs(list).map(Reply::ListRuns),
+            Request::Logs(logs) => self.logs(logs).map(Reply::Logs),
+            Request::Register(register) => {
+                self.register(now_ms, register);
+                Ok(Reply::Register(()))
+            }
+            Request::ListWorkers(_) => Ok(Reply::ListWorkers(self.list_workers(now_ms))),
+            Request::Lease(lease) => self.lease(now_ms, lease).map(Reply::Lease),
+            Request::Heartbeat(heartbeat) => Ok(Reply::Heartbeat(self.heartbeat(now_ms, heartbeat))),
+            Request::Commit(commit) => self.commit(now_ms, commit).map(Reply::Commit),
+            Request::Fail(fail) => self.fail(now_ms, fail).map(Reply::Fail),
+            Request::Release(release) => Ok(Reply::Release(self.release(now_ms, release))),
+            Request::Expire(expire) => Ok(Reply::Expire(self.expire(now_ms, expire.all))),
+            Request::StaleManifests(_) => Ok(Reply::StaleManifests(self.stale_manifests())),
+            Request::ManifestPage(read) => self.manifest_page(read).map(Reply::ManifestPage),
+            Request::ManifestClaim(claim) => self.claim_manifest(now_ms, claim).map(Reply::ManifestClaim),
+            Request::ManifestAbandon(abandon) => self.abandon_manifest(abandon).map(Reply::ManifestAbandon),
+            Request::ManifestWritten(written) => self.manifest_written(written).map(Reply::ManifestWritten),
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<usize, Error> {
+        let found = self.studies.iter().position(|study| study.submit.study.name == name);
+        found.ok_or_else(|| Error::NoStudy(name.to_string()))
+    }
+
+    /// The shards of a study, by index.
+    fn shards_of(&self, study: usize) -> Vec<usize> {
+        (0..self.shards.len()).filter(|shard| self.shards[*shard].study == study).collect()
+    }
+
+    /// How many runs of a study are in a state.
+    fn count(&self, study: usize, state: RunState) -> u64 {
+        let shards = self.shards.iter().filter(|shard| shard.study == study);
+        shards.flat_map(|shard| &shard.runs).filter(|run| run.state == state).count() as u64
+    }
+}
+
+impl Shard {
+    fn pending(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.runs.len()).filter(|place| self.runs[*place].state == RunState::Pending)
+    }
+
+    fn is_held(&self, key: &str, worker: &str, fence: u64) -> bool {
+        let named = self.spec.shard.as_str() == key && self.worker == worker && self.fence == fence;
+        named && self.state == ShardState::Leased
+    }
+}
