@@ -29,6 +29,9 @@ use command::Command;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The commit that this was built from (`build.rs`).
+const GIT_COMMIT: &str = env!("CURVEFLEET_GIT_COMMIT");
+
 /// Map the learning curves of neural networks, on this machine or on a cluster
 #[derive(Debug, Parser)]
 #[command(

@@ -153,6 +153,7 @@ impl Fleet {
                 checkpoint_every: self.checkpoint_every,
                 idle: None,
                 environment: std::env::vars().collect(),
+                git_commit: crate::GIT_COMMIT.to_string(),
             };
             let agent = Agent::new(settings, cache.clone())?;
             self.workers.spawn(agent.work(self.stop.subscribe()));
