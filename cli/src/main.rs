@@ -3,12 +3,14 @@
 //!
 //! - [`command`]: one file per subcommand
 //! - [`study_source`]: from a study file to a resolved study with its data sets in the store
+//! - [`archive`]: what lies in a store, looked after
 //! - [`client`]: the connection to a coordinator
 //! - [`progress`]: the progress bar
 //! - [`listing`]: tables and numbers for a terminal
 //! - [`output`]: printing lines
 //! - [`failure`]: one sentence and an exit code
 
+mod archive;
 mod client;
 mod command;
 mod failure;

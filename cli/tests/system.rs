@@ -4,10 +4,12 @@
 mod system {
     mod folder;
     mod process;
+    mod s3_server;
 
     mod one_process;
     mod processes;
     mod refusals;
     mod s3;
+    mod store_check;
     mod studies;
 }

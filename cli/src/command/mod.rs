@@ -9,6 +9,7 @@ mod run;
 mod runs;
 mod services;
 mod status;
+mod store;
 mod submit;
 mod watch;
 mod workers;
@@ -52,6 +53,9 @@ pub enum Command {
     Retry(manage::Retry),
     /// List the workers
     Workers(workers::Workers),
+    /// Check whether a store can be used
+    #[command(subcommand)]
+    Store(store::StoreCommand),
 }
 
 impl Command {
@@ -80,9 +84,17 @@ impl Command {
             Command::Cancel(command) => command.execute().await,
             Command::Retry(command) => command.execute().await,
             Command::Workers(command) => command.execute().await,
+            Command::Store(command) => command.execute().await,
         }?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The time, in milliseconds since 1970.
+#[allow(clippy::disallowed_methods)] // Commands read the clock, and hand it on to what decides.
+fn now_ms() -> u64 {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Prints something as JSON.
