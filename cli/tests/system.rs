@@ -6,10 +6,13 @@ mod system {
     mod process;
     mod s3_server;
 
+    mod export;
+    mod gc;
     mod one_process;
     mod processes;
     mod refusals;
     mod s3;
     mod store_check;
     mod studies;
+    mod verify;
 }

@@ -1,6 +1,8 @@
 //! The subcommands, one file each.
 
 mod data;
+mod export;
+mod gc;
 mod logs;
 mod manage;
 mod plan;
@@ -11,6 +13,7 @@ mod services;
 mod status;
 mod store;
 mod submit;
+mod verify;
 mod watch;
 mod workers;
 
@@ -49,13 +52,19 @@ pub enum Command {
     Logs(logs::Logs),
     /// Give up the runs of a study that are not done
     Cancel(manage::Cancel),
-    /// Put the failed and cancelled runs of a study back into the queue
+    /// Put the failed and cancelled runs of a study back into the queue, or those whose curves are damaged
     Retry(manage::Retry),
     /// List the workers
     Workers(workers::Workers),
     /// Check whether a store can be used
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// Read a study's curves again and compare them with what was committed
+    Verify(verify::Verify),
+    /// List or delete what nothing in a store names any more
+    Gc(gc::Gc),
+    /// Copy a study with everything that belongs to it, to keep or to publish
+    Export(export::Export),
 }
 
 impl Command {
@@ -72,6 +81,7 @@ impl Command {
         match self {
             Command::Run(command) => return command.execute().await,
             Command::Watch(command) => return command.execute().await,
+            Command::Verify(command) => return command.execute().await,
             Command::Plan(command) => command.execute().await,
             Command::Data(command) => command.execute().await,
             Command::Report(command) => command.execute().await,
@@ -85,6 +95,8 @@ impl Command {
             Command::Retry(command) => command.execute().await,
             Command::Workers(command) => command.execute().await,
             Command::Store(command) => command.execute().await,
+            Command::Gc(command) => command.execute().await,
+            Command::Export(command) => command.execute().await,
         }?;
         Ok(ExitCode::SUCCESS)
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::folder::Folder;
 use super::process::{Finished, curvefleet, run};
+use super::refusals::is_root;
 use super::s3_server::{SECRET, serve, variables};
 
 fn check(folder: &Folder, store: &str, variables: impl IntoIterator<Item = (String, String)>) -> Finished {
@@ -38,6 +39,21 @@ fn a_folder_that_is_none_and_an_unknown_kind_of_store_are_refused() {
     check(&folder, "file", []).refused(2, &["file", "cannot be used"]);
     check(&folder, "ftp://host/x", []).refused(2, &["ftp://host/x", "s3://"]);
     check(&folder, "/proc/curvefleet", []).refused(2, &["/proc/curvefleet"]);
+}
+
+#[test]
+fn a_folder_that_may_not_be_written_is_told_apart_from_one_that_fails() {
+    if is_root() {
+        println!("skipped: root may write everywhere");
+        return;
+    }
+    let folder = Folder::new();
+    let locked = folder.path().join("locked");
+    std::fs::create_dir(&locked).unwrap();
+    let mut permissions = std::fs::metadata(&locked).unwrap().permissions();
+    permissions.set_readonly(true);
+    std::fs::set_permissions(&locked, permissions).unwrap();
+    check(&folder, "locked", []).refused(2, &["locked", "does not allow", "the right to"]);
 }
 
 #[test]
