@@ -20,7 +20,7 @@ pub struct Cancel {
     coordinator: Coordinator,
 }
 
-/// Put the failed and cancelled runs of a study back into the queue, or those whose curves are damaged.
+/// Put failed and cancelled runs of a study, or damaged ones, back into the queue.
 #[derive(Debug, Args)]
 pub struct Retry {
     /// The study's name

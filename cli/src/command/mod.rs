@@ -52,7 +52,7 @@ pub enum Command {
     Logs(logs::Logs),
     /// Give up the runs of a study that are not done
     Cancel(manage::Cancel),
-    /// Put the failed and cancelled runs of a study back into the queue, or those whose curves are damaged
+    /// Put failed and cancelled runs of a study, or damaged ones, back into the queue
     Retry(manage::Retry),
     /// List the workers
     Workers(workers::Workers),

@@ -14,11 +14,11 @@ use crate::output::say;
 /// Look after stores.
 #[derive(Debug, Subcommand)]
 pub enum StoreCommand {
-    /// Write, list, read and delete a small object, and say what is wrong if that does not work
+    /// Write, list, read and delete a small object, and say what does not work
     Check(Check),
 }
 
-/// Write, list, read and delete a small object, and say what is wrong if that does not work.
+/// Write, list, read and delete a small object, and say what does not work.
 #[derive(Debug, Args)]
 pub struct Check {
     /// The store: a folder, or s3://bucket/prefix, gs://bucket/prefix, az://container/prefix

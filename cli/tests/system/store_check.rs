@@ -82,7 +82,7 @@ fn an_s3_server_works_and_wrong_keys_a_missing_bucket_and_silence_are_told_apart
     in_s3("s3://nowhere/x", SECRET).refused(2, &["s3://nowhere/x", "no such bucket"]);
     let [endpoint, region, _, secret] = variables(&endpoint, SECRET);
     let stranger = [endpoint, region, ("AWS_ACCESS_KEY_ID".to_string(), "stranger".to_string()), secret];
-    check(&folder, "s3://lab/x", stranger).refused(2, &["credentials", "AWS_ACCESS_KEY_ID"]);
+    check(&folder, "s3://lab/x", stranger).refused(2, &["s3://lab/x", "NotSignedUp"]);
     let objects = |folder: &Path| {
         let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         files.filter(|path| path.is_file()).count()
@@ -129,6 +129,6 @@ fn a_wrong_clock_a_missing_right_and_a_full_store_are_told_apart() {
     ] {
         let endpoint = serve_answer(status, code);
         let refused = check(&folder, "s3://lab/x", variables(&endpoint, SECRET));
-        refused.refused(2, &["writing an object failed", &format!("{code}: As it is"), words[0], words[1]]);
+        refused.refused(2, &["listing objects failed", &format!("{code}: As it is"), words[0], words[1]]);
     }
 }
