@@ -89,7 +89,7 @@ impl Crate<'_> {
             "@id": "#training", "@type": "CreateAction",
             "name": format!("Training and probing the runs of the study {}", self.study.name),
             "description": format!("Trained on: {on}"),
-            "instrument": self.program_ids().into_iter().map(|(id, _)| json!({ "@id": id })).collect::<Vec<_>>(),
+            "instrument": self.program_ids().into_keys().map(|id| json!({ "@id": id })).collect::<Vec<_>>(),
             "object": self.study.data.iter().map(|data| json!({ "@id": self.data_id(&data.summary.sha256) })).collect::<Vec<_>>(),
             "result": parts.map(|name| json!({ "@id": id(name) })).collect::<Vec<_>>(),
         });

@@ -82,7 +82,7 @@ fn an_s3_server_works_and_wrong_keys_a_missing_bucket_and_silence_are_told_apart
     in_s3("s3://nowhere/x", SECRET).refused(2, &["s3://nowhere/x", "no such bucket"]);
     let [endpoint, region, _, secret] = variables(&endpoint, SECRET);
     let stranger = [endpoint, region, ("AWS_ACCESS_KEY_ID".to_string(), "stranger".to_string()), secret];
-    check(&folder, "s3://lab/x", stranger).refused(2, &["s3://lab/x", "NotSignedUp"]);
+    check(&folder, "s3://lab/x", stranger).refused(2, &["credentials", "NotSignedUp", "AWS_ACCESS_KEY_ID"]);
     let objects = |folder: &Path| {
         let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         files.filter(|path| path.is_file()).count()

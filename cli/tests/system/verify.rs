@@ -56,11 +56,14 @@ fn what_is_not_there_to_be_verified_is_refused() {
     verify(&folder, "known", &["--run", "xyz"]).refused(2, &["`xyz`"]);
 }
 
+/// What befalls a part.
+type Damage = fn(&Path);
+
 #[test]
 fn missing_truncated_and_altered_parts_are_reported_by_run_and_trained_again() {
     let (folder, store) = trained("hurt");
     let before = curves(&store, "hurt");
-    let damages: [(&str, fn(&Path)); 3] = [
+    let damages: [(&str, Damage); 3] = [
         ("is missing from the store", |part| std::fs::remove_file(part).unwrap()),
         ("bytes where the manifest says", |part| {
             let whole = std::fs::read(part).unwrap();

@@ -39,9 +39,10 @@ pub enum Trouble {
 }
 
 /// What S3's error codes mean.
-const CODES: [(&str, Trouble); 18] = [
+const CODES: [(&str, Trouble); 19] = [
     ("InvalidAccessKeyId", Trouble::Credentials),
     ("SignatureDoesNotMatch", Trouble::Credentials),
+    ("NotSignedUp", Trouble::Credentials),
     ("InvalidToken", Trouble::Credentials),
     ("ExpiredToken", Trouble::Credentials),
     ("TokenRefreshRequired", Trouble::Credentials),
