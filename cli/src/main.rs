@@ -3,12 +3,14 @@
 //!
 //! - [`command`]: one file per subcommand
 //! - [`study_source`]: from a study file to a resolved study with its data sets in the store
+//! - [`archive`]: what lies in a store, looked after
 //! - [`client`]: the connection to a coordinator
 //! - [`progress`]: the progress bar
 //! - [`listing`]: tables and numbers for a terminal
 //! - [`output`]: printing lines
 //! - [`failure`]: one sentence and an exit code
 
+mod archive;
 mod client;
 mod command;
 mod failure;
@@ -28,6 +30,9 @@ use command::Command;
 /// glibc maps and unmaps the large buffers of training at each use; measured, mimalloc trains 1.4 to 3 times faster.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The commit that this was built from (`build.rs`).
+const GIT_COMMIT: &str = env!("CURVEFLEET_GIT_COMMIT");
 
 /// Map the learning curves of neural networks, on this machine or on a cluster
 #[derive(Debug, Parser)]

@@ -102,6 +102,15 @@ pub fn open_existing(location: &str) -> Result<Option<Store>, Failure> {
     Ok(Some(Store::open(location, std::env::vars())?))
 }
 
+/// The store that is to be read.
+///
+/// # Errors
+/// If it is not there or cannot be opened.
+pub fn existing(location: &str) -> Result<Store, Failure> {
+    open_existing(location)?
+        .ok_or_else(|| Failure::user(format!("there is no store {location}; name another with --store")))
+}
+
 /// Puts a canonical data set into the store.
 ///
 /// # Errors

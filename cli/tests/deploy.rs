@@ -14,8 +14,14 @@ use std::process::Command;
 const PROGRAMS: [&str; 4] = ["curvefleet", "curvefleet-coordinator", "curvefleet-worker", "curvefleet-analysis"];
 /// How the documentation calls the first program from a checkout.
 const FROM_CHECKOUT: &str = "cargo run --release -- ";
-/// Variables that no `--help` can name: the log filter, read before the command line is; and the tests' own data and server.
-const OTHER_VARIABLES: [&str; 3] = ["CURVEFLEET_LOG", "CURVEFLEET_TEST_DATA", "CURVEFLEET_TEST_POSTGRES"];
+/// Variables that no `--help` can name: the log filter, read before the command line is; what a build is told; what tests look for.
+const OTHER_VARIABLES: [&str; 5] = [
+    "CURVEFLEET_LOG",
+    "CURVEFLEET_GIT_COMMIT",
+    "CURVEFLEET_TEST_DATA",
+    "CURVEFLEET_TEST_GARAGE",
+    "CURVEFLEET_TEST_POSTGRES",
+];
 
 /// A flag that no program has, in a deployed file, would stop a fleet from starting long after the change that broke it. Each file
 /// under `deploy/` is read; its programs must be ours, and its flags and variables ones that the program's `--help` names.

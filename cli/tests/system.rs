@@ -4,13 +4,18 @@
 mod system {
     mod folder;
     mod process;
+    mod s3_server;
     mod server;
 
     mod backup;
+    mod export;
+    mod gc;
     mod one_process;
     mod processes;
     mod refusals;
     mod s3;
     mod several;
+    mod store_check;
     mod studies;
+    mod verify;
 }

@@ -76,19 +76,53 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// Where a curve part comes from, kept in its Parquet metadata.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+/// Where a curve part comes from, kept in its Parquet metadata. What a part of an older program does not say is empty.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct PartProvenance {
     /// The study that was trained.
     pub study: String,
+    /// SHA-256 of its file as submitted.
+    #[serde(default)]
+    pub study_sha256: String,
     /// The shard.
     pub shard: String,
+    /// The lease under which it was trained: the shard had been given out so many times.
+    #[serde(default)]
+    pub fence: u64,
+    /// Who trained it.
+    #[serde(default)]
+    pub worker: String,
     /// Version of the worker program.
     pub version: String,
-    /// Backend and instruction set, such as `flex/avx512`.
+    /// The commit that the program was built from; `unknown` where it was not built in a checkout.
+    #[serde(default)]
+    pub git_commit: String,
+    /// Backend and instruction set, such as `cpu/avx512`. Curves are bit-identical where these are the same.
     pub backend: String,
+    /// The processor's or card's name.
+    #[serde(default)]
+    pub device: String,
+    /// What the processor can do, as far as it matters to arithmetic, such as `avx2` and `fma`.
+    #[serde(default)]
+    pub cpu_features: Vec<String>,
     /// SHA-256 of the data set.
     pub data_sha256: String,
+    /// The runs, in the order of their rows.
+    #[serde(default)]
+    pub runs: Vec<RunProvenance>,
+}
+
+/// How one run of a part was trained.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RunProvenance {
+    /// The run's id.
+    pub run: String,
+    /// When its training began under this lease, in milliseconds since 1970 by the worker's clock.
+    pub started_ms: u64,
+    /// When its last epoch ended.
+    pub ended_ms: u64,
+    /// The epoch of the checkpoint that it went on from; 0 where it began at the beginning.
+    pub resumed_after_epoch: u32,
 }
 
 /// Curve part: one row per (run, epoch), runs one after another, epochs from 1.

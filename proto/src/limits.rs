@@ -14,6 +14,8 @@ pub const MAX_SHARDS_PER_LEASE: u32 = 64;
 pub const MAX_RUNS_PER_PAGE: u32 = 5_000;
 /// Most run ids in one look-up.
 pub const MAX_RUNS_PER_CHECK: usize = 50_000;
+/// Most damaged parts in one request; the coordinator reads each of them before it gives it up.
+pub const MAX_PARTS_PER_RETRY: usize = 256;
 /// Most leases that one heartbeat or release names.
 pub const MAX_HELD_PER_MESSAGE: usize = 1_024;
 /// Open streams (heartbeats, watchers) on one connection.

@@ -4,21 +4,41 @@
 //! `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION` (or `AWS_DEFAULT_REGION`), `AWS_ENDPOINT_URL` (or `AWS_ENDPOINT`; one with `http://` is used as it is),
 //! and `AWS_VIRTUAL_HOSTED_STYLE_REQUEST=true` for the endpoints that want the bucket in the host name
 //! (path style is the default).
+//!
+//! - [`trouble`]: what an error of a store means, in a sentence
+
+pub mod trouble;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use std::time::Duration;
+
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectStore, ObjectStoreScheme};
+use object_store::{ObjectStore, ObjectStoreScheme, RetryConfig};
 use url::Url;
+
+pub use trouble::{Trouble, diagnose};
 
 /// An object store and its URL. Keys are relative to the URL.
 #[derive(Debug, Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
     url: String,
+}
+
+/// How long a store that fails is asked again before its error is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// For programs that run on: a store may be away for minutes.
+    Long,
+    /// For a person who waits for an answer.
+    Short,
 }
 
 /// Why a store cannot be opened.
@@ -58,6 +78,18 @@ impl Store {
     /// # Errors
     /// If the location is of no known kind, its folder cannot be made, or its settings do not fit.
     pub fn open(location: &str, environment: impl IntoIterator<Item = (String, String)>) -> Result<Store, Error> {
+        Store::open_with(location, environment, Patience::Long)
+    }
+
+    /// As [`Store::open`], with so much patience.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with(
+        location: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+        patience: Patience,
+    ) -> Result<Store, Error> {
         match location.split_once("://") {
             None => Store::open_folder(PathBuf::from(location)),
             Some(("file", _)) => {
@@ -66,7 +98,7 @@ impl Store {
                     url.to_file_path().map_err(|()| bad_url(location, "a file:// URL needs an absolute path"))?;
                 Store::open_folder(folder)
             }
-            Some(_) => Store::open_remote(location, environment),
+            Some(_) => Store::open_remote(location, environment, patience),
         }
     }
 
@@ -83,15 +115,13 @@ impl Store {
         }
     }
 
-    fn open_remote(location: &str, environment: impl IntoIterator<Item = (String, String)>) -> Result<Store, Error> {
+    fn open_remote(
+        location: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+        patience: Patience,
+    ) -> Result<Store, Error> {
         let url = parse(location)?;
         let (scheme, prefix) = ObjectStoreScheme::parse(&url).map_err(|error| bad_url(location, &error.to_string()))?;
-        if !matches!(
-            scheme,
-            ObjectStoreScheme::AmazonS3 | ObjectStoreScheme::GoogleCloudStorage | ObjectStoreScheme::MicrosoftAzure
-        ) {
-            return Err(bad_url(location, "this kind of URL is not known"));
-        }
         let mut options: Vec<(String, String)> = environment
             .into_iter()
             .map(|(key, value)| (key.to_ascii_lowercase(), value))
@@ -101,10 +131,27 @@ impl Store {
         if options.iter().any(|(key, value)| key.starts_with("aws_endpoint") && value.starts_with("http://")) {
             options.push(("aws_allow_http".to_string(), "true".to_string()));
         }
-        let (bucket, _) = object_store::parse_url_opts(&url, options)
-            .map_err(|source| Error::Settings { url: location.to_string(), source })?;
+        let retry = patience.retries();
+        // The three builders have the same methods and no trait for them.
+        macro_rules! bucket {
+            ($builder:ty) => {{
+                let builder = <$builder>::new().with_url(location).with_retry(retry);
+                let builder = options.into_iter().fold(builder, |builder, (key, value)| match key.parse() {
+                    Ok(key) => builder.with_config(key, value),
+                    Err(_) => builder,
+                });
+                builder.build().map(|bucket| Arc::new(bucket) as Arc<dyn ObjectStore>)
+            }};
+        }
+        let bucket = match scheme {
+            ObjectStoreScheme::AmazonS3 => bucket!(AmazonS3Builder),
+            ObjectStoreScheme::GoogleCloudStorage => bucket!(GoogleCloudStorageBuilder),
+            ObjectStoreScheme::MicrosoftAzure => bucket!(MicrosoftAzureBuilder),
+            _ => return Err(bad_url(location, "this kind of URL is not known")),
+        };
+        let bucket = bucket.map_err(|source| Error::Settings { url: location.to_string(), source })?;
         let objects: Arc<dyn ObjectStore> =
-            if prefix == Path::default() { Arc::from(bucket) } else { Arc::new(PrefixStore::new(bucket, prefix)) };
+            if prefix == Path::default() { bucket } else { Arc::new(PrefixStore::new(bucket, prefix)) };
         Ok(Store { objects, url: location.to_string() })
     }
 
@@ -121,6 +168,17 @@ impl Store {
     /// Where an object lies, for a person: a file's path, or a URL.
     pub fn locate(&self, key: &str) -> String {
         format!("{}/{key}", self.url.trim_end_matches('/'))
+    }
+}
+
+impl Patience {
+    fn retries(self) -> RetryConfig {
+        match self {
+            Patience::Long => RetryConfig::default(),
+            Patience::Short => {
+                RetryConfig { max_retries: 1, retry_timeout: Duration::from_secs(10), ..RetryConfig::default() }
+            }
+        }
     }
 }
 

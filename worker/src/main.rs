@@ -8,6 +8,12 @@ use clap::Parser;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The commit that this was built from, where whoever built it said so.
+const GIT_COMMIT: &str = match option_env!("CURVEFLEET_GIT_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
 /// Trains shards of curvefleet studies that a coordinator leases out
 #[derive(Parser)]
 #[command(version)]
@@ -25,7 +31,7 @@ async fn main() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
-    match curvefleet_worker::run(command.options).await {
+    match curvefleet_worker::run(command.options, GIT_COMMIT).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

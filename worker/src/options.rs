@@ -90,11 +90,11 @@ pub fn default_slots(device: Device) -> usize {
 }
 
 impl Options {
-    /// The agent's settings, checked.
+    /// The agent's settings, checked; `git_commit` is what the program was built from.
     ///
     /// # Errors
     /// On a URL that is none, a name that is too long, or an impossible number of slots.
-    pub fn settings(&self) -> Result<agent::Settings, Error> {
+    pub fn settings(&self, git_commit: &str) -> Result<agent::Settings, Error> {
         let device = self.training.device()?;
         let slots = match self.slots {
             Some(slots) if (1..=SLOTS_MAX).contains(&slots) => slots,
@@ -119,6 +119,7 @@ impl Options {
             checkpoint_every: self.training.checkpoint_every(),
             idle: self.idle_seconds.map(Duration::from_secs),
             environment: std::env::vars().collect(),
+            git_commit: git_commit.to_string(),
         })
     }
 }
@@ -135,12 +136,12 @@ fn default_name() -> String {
 }
 
 /// Runs a worker until SIGTERM or Ctrl-C, which it obeys politely: it finishes the epochs at hand, commits the runs that are done
-/// and hands its leases back.
+/// and hands its leases back. `git_commit` is what the program was built from, for the provenance of its curves.
 ///
 /// # Errors
 /// On flags that cannot be used, a store that cannot be opened, or a coordinator that refuses the worker.
-pub async fn run(options: Options) -> Result<(), Error> {
-    let settings = options.settings()?;
+pub async fn run(options: Options, git_commit: &str) -> Result<(), Error> {
+    let settings = options.settings(git_commit)?;
     let (stop, stopping) = watch::channel(false);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .map_err(|source| Error::System { what: "cannot listen for SIGTERM", source })?;

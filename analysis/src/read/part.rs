@@ -84,11 +84,19 @@ pub enum Problem {
 /// # Errors
 /// If the object is missing, is not the one that was committed, or is not a curve part.
 pub async fn read_part(objects: Arc<dyn ObjectStore>, part: &PartRef) -> Result<Part, Problem> {
+    decode(read_bytes(objects, part).await?).map_err(Problem::Malformed)
+}
+
+/// Fetches a part's bytes and holds them against what was committed.
+///
+/// # Errors
+/// If the object is missing or is not the one that was committed.
+pub async fn read_bytes(objects: Arc<dyn ObjectStore>, part: &PartRef) -> Result<Bytes, Problem> {
     let bytes = fetch(objects, part).await?;
     if sha256_hex(&bytes) != part.sha256 {
         return Err(Problem::Hash);
     }
-    decode(bytes).map_err(Problem::Malformed)
+    Ok(bytes)
 }
 
 async fn fetch(objects: Arc<dyn ObjectStore>, part: &PartRef) -> Result<Bytes, Problem> {

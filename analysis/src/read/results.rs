@@ -134,7 +134,7 @@ pub async fn read_results(store: &Store, study: &str) -> Result<Results, Error> 
 
 /// The parts in the order in which the manifest first names them, each with its runs. Rows that name one key with different
 /// hashes are different parts here, and at most one of them will pass the check.
-fn runs_by_part(manifest: &[ManifestRow]) -> Vec<(PartRef, Vec<&ManifestRow>)> {
+pub fn runs_by_part(manifest: &[ManifestRow]) -> Vec<(PartRef, Vec<&ManifestRow>)> {
     let mut order: Vec<(PartRef, Vec<&ManifestRow>)> = Vec::new();
     let mut places: HashMap<(&str, &str, u64), usize> = HashMap::new();
     for row in manifest {

@@ -2,6 +2,8 @@
 
 mod backup;
 mod data;
+mod export;
+mod gc;
 mod logs;
 mod manage;
 mod plan;
@@ -10,7 +12,9 @@ mod run;
 mod runs;
 mod services;
 mod status;
+mod store;
 mod submit;
+mod verify;
 mod watch;
 mod workers;
 
@@ -49,12 +53,21 @@ pub enum Command {
     Logs(logs::Logs),
     /// Give up the runs of a study that are not done
     Cancel(manage::Cancel),
-    /// Put the failed and cancelled runs of a study back into the queue
+    /// Put failed and cancelled runs of a study, or damaged ones, back into the queue
     Retry(manage::Retry),
     /// List the workers
     Workers(workers::Workers),
     /// Copy a coordinator's ledger into a new file, also while it is at work
     Backup(backup::Backup),
+    /// Check whether a store can be used
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+    /// Read a study's curves again and compare them with what was committed
+    Verify(verify::Verify),
+    /// List or delete what nothing in a store names any more
+    Gc(gc::Gc),
+    /// Copy a study with everything that belongs to it, to keep or to publish
+    Export(export::Export),
 }
 
 impl Command {
@@ -71,6 +84,7 @@ impl Command {
         match self {
             Command::Run(command) => return command.execute().await,
             Command::Watch(command) => return command.execute().await,
+            Command::Verify(command) => return command.execute().await,
             Command::Plan(command) => command.execute().await,
             Command::Data(command) => command.execute().await,
             Command::Report(command) => command.execute().await,
@@ -84,9 +98,19 @@ impl Command {
             Command::Retry(command) => command.execute().await,
             Command::Workers(command) => command.execute().await,
             Command::Backup(command) => command.execute().await,
+            Command::Store(command) => command.execute().await,
+            Command::Gc(command) => command.execute().await,
+            Command::Export(command) => command.execute().await,
         }?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The time, in milliseconds since 1970.
+#[allow(clippy::disallowed_methods)] // Commands read the clock, and hand it on to what decides.
+fn now_ms() -> u64 {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Prints something as JSON.

@@ -11,7 +11,7 @@ use curvefleet_analysis::{ReportOptions, ReportSummary, write_report};
 use curvefleet_coordinator::{Coordinator, Running};
 use curvefleet_proto::artifact::study_folder;
 use curvefleet_proto::store::Store;
-use curvefleet_proto::v1::{RetryStudyRequest, StudyStatus};
+use curvefleet_proto::v1::{GetStudyRequest, RetryStudyRequest, StudyStatus};
 use curvefleet_worker::agent::{Agent, DataCache};
 use curvefleet_worker::options::{TrainingOptions, default_slots};
 use curvefleet_worker::train::Device;
@@ -22,8 +22,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::manage;
 use super::submit::submit;
 use super::watch::{exit_code, follow, outcome, show_failures};
+use crate::archive::repair::repair;
 use crate::client::{self, Client};
 use crate::failure::Failure;
 use crate::listing::{counted, duration, grouped};
@@ -52,6 +54,9 @@ pub struct Run {
     /// Try runs again that have failed or were cancelled
     #[arg(long)]
     retry: bool,
+    /// Verify the curves of runs that are done already, and train those again that are damaged or missing
+    #[arg(long)]
+    repair: bool,
 }
 
 /// A coordinator and its workers in this process.
@@ -77,7 +82,7 @@ impl Run {
         let store = Store::open(&self.store, std::env::vars())?;
         let loaded = self.source.load(Some(&store)).await?;
         let mut fleet = Fleet::start(&self, device).await?;
-        let result = fleet.train(&store, loaded, workers, self.retry).await;
+        let result = fleet.train(&store, loaded, workers, &self).await;
         fleet.end().await;
         result
     }
@@ -106,15 +111,21 @@ impl Fleet {
         store: &Store,
         loaded: crate::study_source::Loaded,
         workers: usize,
-        retry: bool,
+        run: &Run,
     ) -> Result<ExitCode, Failure> {
         let urls = [self.coordinator.url()];
         let mut client = client::connect(&urls).await?;
         let study = loaded.study.name.clone();
         let (mut status, reply) = submit(&mut client, store, loaded).await?;
-        if retry {
+        if run.retry {
             let retried = client.retry_study(RetryStudyRequest { name: study.clone() }).await?.into_inner();
             status = retried.status.unwrap_or(status);
+        }
+        if run.repair {
+            let repaired = repair(&mut client, store, &study).await?;
+            manage::show(&study, &repaired)?;
+            let found = client.get_study(GetStudyRequest { name: study.clone() }).await?.into_inner();
+            status = found.status.unwrap_or(status);
         }
         let open = status.runs.unwrap_or_default();
         let open = open.pending + open.leased;
@@ -154,6 +165,7 @@ impl Fleet {
                 checkpoint_every: self.checkpoint_every,
                 idle: None,
                 environment: std::env::vars().collect(),
+                git_commit: crate::GIT_COMMIT.to_string(),
             };
             let agent = Agent::new(settings, cache.clone())?;
             self.workers.spawn(agent.work(self.stop.subscribe()));
@@ -196,7 +208,7 @@ impl Fleet {
             }
         });
         self.dismiss().await;
-        let request = curvefleet_proto::v1::GetStudyRequest { name: study.to_string() };
+        let request = GetStudyRequest { name: study.to_string() };
         let runs =
             client.get_study(request).await?.into_inner().status.and_then(|status| status.runs).unwrap_or_default();
         say!(

@@ -15,5 +15,5 @@ pub async fn coordinator(options: curvefleet_coordinator::Options) -> Result<(),
 /// # Errors
 /// If it cannot start.
 pub async fn worker(options: curvefleet_worker::Options) -> Result<(), Failure> {
-    Ok(curvefleet_worker::run(options).await?)
+    Ok(curvefleet_worker::run(options, crate::GIT_COMMIT).await?)
 }

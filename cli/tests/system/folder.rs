@@ -72,6 +72,14 @@ pub fn epochs_by_run(store: &Path, part: &str) -> HashMap<String, usize> {
     epochs
 }
 
+/// What a curve part says of where it comes from.
+pub fn provenance(store: &Path, part: &str) -> serde_json::Value {
+    let reader = SerializedFileReader::new(std::fs::File::open(store.join(part)).unwrap()).unwrap();
+    let metadata = reader.metadata().file_metadata().key_value_metadata().unwrap().clone();
+    let told = metadata.into_iter().find(|pair| pair.key == "curvefleet.part").unwrap();
+    serde_json::from_str(&told.value.unwrap()).unwrap()
+}
+
 /// The newest report's page.
 pub fn report(store: &Path, study: &str) -> String {
     let reports = study_folder(store, study).join("reports");

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use super::folder::{Folder, epochs_by_run, manifest, report};
+use super::folder::{Folder, curves, epochs_by_run, manifest, provenance, report};
 use super::process::{curvefleet, run};
 
 #[test]
@@ -29,21 +29,46 @@ fn a_study_file_becomes_a_report_and_a_second_time_nothing_is_done() {
     assert!(plan.out.contains("6 runs in 4 shards") && plan.out.contains("6 of 6 runs"), "{}", plan.out);
 }
 
+/// The rows, not the files: a part's metadata say when and by whom it was trained.
 #[test]
-fn the_same_study_in_two_folders_gives_the_same_curves_to_the_byte() {
+fn the_same_study_in_two_folders_gives_the_same_curves_to_the_bit() {
     let folders = [Folder::with_study("twin", 2, 3), Folder::with_study("twin", 2, 3)];
-    let parts = folders.each_ref().map(|folder| {
+    let [one, other] = folders.each_ref().map(|folder| {
         run(curvefleet(folder.path()).args(["run", "study.toml"])).succeeded();
-        let store = folder.path().join("curvefleet-data");
-        let mut parts: Vec<(String, Vec<u8>)> = manifest(&store, "twin")
-            .into_values()
-            .map(|part| (part.clone(), std::fs::read(store.join(part)).unwrap()))
-            .collect();
-        parts.sort();
-        parts
+        curves(&folder.path().join("curvefleet-data"), "twin")
     });
-    assert!(!parts[0].is_empty());
-    assert!(parts[0] == parts[1]);
+    assert_eq!(one.len(), 4 * 3);
+    assert!(one == other);
+}
+
+#[test]
+fn a_part_says_where_its_curves_come_from() {
+    let folder = Folder::with_study("told", 2, 3);
+    run(curvefleet(folder.path()).args(["run", "study.toml", "--workers", "1"])).succeeded();
+    let store = folder.path().join("curvefleet-data");
+    let study = std::fs::read(store.join("studies/told/study.toml")).unwrap();
+    let parts: std::collections::BTreeSet<String> = manifest(&store, "told").into_values().collect();
+    for part in parts {
+        let told = provenance(&store, &part);
+        let text = |key: &str| told[key].as_str().unwrap().to_string();
+        assert_eq!(
+            (text("study"), text("worker"), text("version")),
+            ("told".into(), "here-1".into(), env!("CARGO_PKG_VERSION").into())
+        );
+        assert_eq!(text("study_sha256"), curvefleet_proto::artifact::sha256_hex(&study));
+        assert!(text("backend").starts_with("cpu/") && !text("device").is_empty());
+        assert_eq!(told["fence"].as_u64(), Some(1));
+        let commit = text("git_commit");
+        let checkout = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.git");
+        assert_eq!(commit != "unknown", checkout.exists(), "{commit}");
+        assert!(commit == "unknown" || commit.len() >= 40, "{commit}");
+        let runs = told["runs"].as_array().unwrap();
+        assert_eq!(runs.len(), epochs_by_run(&store, &part).len());
+        for run in runs {
+            let ms = |key: &str| run[key].as_u64().unwrap();
+            assert!(0 < ms("started_ms") && ms("started_ms") <= ms("ended_ms") && ms("resumed_after_epoch") == 0);
+        }
+    }
 }
 
 #[test]

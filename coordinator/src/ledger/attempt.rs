@@ -13,7 +13,7 @@ pub(super) struct Entry<'a> {
     pub worker: &'a str,
     /// Under which lease.
     pub fence: u64,
-    /// `done`, `infrastructure`, `run` or `study`.
+    /// `done`, `infrastructure`, `run`, `study`, or `lost` where a done run was taken back.
     pub outcome: &'a str,
     /// Empty where it succeeded.
     pub error: &'a str,

@@ -5,7 +5,7 @@
 //! seam in `sql`, so that a database needs that seam, its migrations and nothing else.
 //!
 //! - Operations: [`submit`], [`lease`], [`heartbeat`], [`commit`], [`fail`], [`release`], [`expire`], [`cancel`],
-//!   [`retry`], [`register`], [`workers`] (their list), [`study`] (status), [`runs`] and [`logs`] (listings), [`check`],
+//!   [`retry`], [`lose`] (lost parts), [`register`], [`workers`] (their list), [`study`] (status), [`runs`] and [`logs`] (listings), [`check`],
 //!   [`manifest`] (rows for the manifest in the store)
 //! - Shared steps: `shard` (where a shard goes when its runs have changed), `reuse` (runs done in other studies),
 //!   `attempt` and `audit` (the two diaries), [`backoff`]
@@ -16,13 +16,16 @@
 //!
 //! ```text
 //!            commit, or done in another study
-//!  pending ───────────────────────────────────> done          (for good: nothing undoes a done run)
+//!  pending ───────────────────────────────────> done ── its part is lost ──> pending
 //!   │ │  ^                                        ^
 //!   │ │  └────────────── retry ─────────────┐     │ a late commit of a run that was set aside
 //!   │ └── failed max_attempts times ──────> failed┘
 //!   │                                       │
 //!   └──── study cancelled or stopped ─────> cancelled ── retry ──> pending
 //! ```
+//!
+//! A done run is done for good, with one exception: a person says that its part is damaged or missing, and the coordinator reads
+//! the part and finds it so ([`lose`]).
 //!
 //! # What a shard goes through
 //!
@@ -59,6 +62,7 @@ pub mod fail;
 pub mod heartbeat;
 pub mod lease;
 pub mod logs;
+pub mod lose;
 pub mod manifest;
 pub mod operation;
 pub mod postgres;

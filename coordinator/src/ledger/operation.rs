@@ -2,7 +2,7 @@
 
 use super::sql::Context;
 use super::{
-    Error, cancel, check, commit, expire, fail, heartbeat, lease, logs, manifest, register, release, retry, runs,
+    Error, cancel, check, commit, expire, fail, heartbeat, lease, logs, lose, manifest, register, release, retry, runs,
     study, submit, workers,
 };
 
@@ -72,6 +72,8 @@ operations! {
     StudyStatus: study::StudyStatus => study::Status,
     Cancel: cancel::Cancel => study::Status,
     Retry: retry::Retry => retry::Retried,
+    CommittedParts: lose::CommittedParts => Vec<lose::CommittedPart>,
+    Lose: lose::Lose => lose::Lost,
     ListRuns: runs::ListRuns => runs::Page,
     Logs: logs::Logs => logs::Attempts,
     Register: register::Register => (),
@@ -98,6 +100,7 @@ impl Request {
             | Request::GetStudy(_)
             | Request::StudyStatus(_)
             | Request::ListRuns(_)
+            | Request::CommittedParts(_)
             | Request::Logs(_)
             | Request::ListWorkers(_)
             | Request::StaleManifests(_)
@@ -105,6 +108,7 @@ impl Request {
             Request::Submit(_)
             | Request::Cancel(_)
             | Request::Retry(_)
+            | Request::Lose(_)
             | Request::Register(_)
             | Request::Lease(_)
             | Request::Heartbeat(_)
@@ -127,12 +131,13 @@ impl Reply {
             Reply::Expire(expired) => *expired > 0,
             Reply::Release(released) => *released > 0,
             Reply::Commit(accepted) | Reply::Fail(accepted) => *accepted,
-            Reply::Submit(_) | Reply::Cancel(_) | Reply::Retry(_) | Reply::ManifestWritten(_) => true,
+            Reply::Submit(_) | Reply::Cancel(_) | Reply::Retry(_) | Reply::Lose(_) | Reply::ManifestWritten(_) => true,
             Reply::CheckRuns(_)
             | Reply::ListStudies(_)
             | Reply::GetStudy(_)
             | Reply::StudyStatus(_)
             | Reply::ListRuns(_)
+            | Reply::CommittedParts(_)
             | Reply::Logs(_)
             | Reply::Register(())
             | Reply::ListWorkers(_)

@@ -3,11 +3,13 @@
 //!
 //! - [`study`]: the service for people and tools; [`submit`] and [`watch`] hold its two longer methods
 //! - [`worker`]: the service for workers; [`heartbeat`] holds its stream
+//! - [`damage`]: reads parts that are said to be damaged, and retries their runs
 //! - [`check`]: bounds on names, ids and counts
 //! - [`message`]: from the ledger's answers to messages
 //! - [`refuse`]: from errors to gRPC statuses
 
 mod check;
+mod damage;
 mod heartbeat;
 mod message;
 mod refuse;

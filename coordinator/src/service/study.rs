@@ -7,13 +7,13 @@ use curvefleet_proto::v1::study_service_server::StudyService;
 use curvefleet_proto::v1::{
     CancelStudyRequest, CancelStudyResponse, CheckRunsRequest, CheckRunsResponse, GetInfoRequest, GetInfoResponse,
     GetLogsRequest, GetLogsResponse, GetStudyRequest, GetStudyResponse, ListRunsRequest, ListRunsResponse,
-    ListStudiesRequest, ListStudiesResponse, ListWorkersRequest, ListWorkersResponse, RetryStudyRequest,
-    RetryStudyResponse, SubmitStudyRequest, SubmitStudyResponse, WatchStudyRequest, WatchStudyResponse,
-    WriteManifestRequest, WriteManifestResponse,
+    ListStudiesRequest, ListStudiesResponse, ListWorkersRequest, ListWorkersResponse, RetryDamagedRequest,
+    RetryDamagedResponse, RetryStudyRequest, RetryStudyResponse, SubmitStudyRequest, SubmitStudyResponse,
+    WatchStudyRequest, WatchStudyResponse, WriteManifestRequest, WriteManifestResponse,
 };
 use tonic::{Request, Response, Status};
 
-use super::{Answers, Core, check, message, refuse, submit, watch};
+use super::{Answers, Core, check, damage, message, refuse, submit, watch};
 use crate::ledger::cancel::Cancel;
 use crate::ledger::check::CheckRuns;
 use crate::ledger::logs::Logs;
@@ -109,6 +109,14 @@ impl StudyService for StudyApi {
         let retried = self.core.ledger.ask(Retry { study, who }).await.map_err(refuse::ledger)?;
         let status = Some(message::status(&self.core, retried.status));
         Ok(Response::new(RetryStudyResponse { requeued: retried.requeued, status }))
+    }
+
+    async fn retry_damaged(
+        &self,
+        request: Request<RetryDamagedRequest>,
+    ) -> Result<Response<RetryDamagedResponse>, Status> {
+        let who = who(&request);
+        damage::retry(&self.core, request.into_inner(), who).await.map(Response::new)
     }
 
     async fn list_runs(&self, request: Request<ListRunsRequest>) -> Result<Response<ListRunsResponse>, Status> {

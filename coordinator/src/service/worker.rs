@@ -25,7 +25,7 @@ const HEARTBEATS_PER_LEASE: u64 = 4;
 /// The longest time between heartbeats, in milliseconds: people watch the rates that they carry.
 const HEARTBEAT_MS_MAX: u64 = 2_000;
 /// Longest key of a part in the store, in bytes: those of two names, a fence and a count fit many times.
-const MAX_KEY_BYTES: usize = 1_024;
+pub(super) const MAX_KEY_BYTES: usize = 1_024;
 
 /// [`WorkerService`] over the ledger.
 pub(crate) struct WorkerApi {

@@ -82,6 +82,14 @@ conformance! {
         a_study_failure_stops_the_study,
         attempts_are_kept_for_a_person_to_read,
     },
+    losses::{
+        the_runs_of_a_lost_part_are_trained_again_and_no_others,
+        a_part_lost_twice_is_lost_once,
+        a_lost_part_is_lost_in_every_study_that_reuses_it,
+        a_lost_run_of_a_cancelled_study_is_given_up_like_the_others,
+        a_run_lost_while_its_shard_is_leased_is_trained_after_the_lease,
+        a_late_repeat_of_a_lost_commit_changes_nothing,
+    },
     durability::{
         a_restart_keeps_everything,
         a_refused_request_leaves_its_neighbours_alone,

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::run::{Run, RunSettings};
 use super::{Cell, Error, cells};
+use crate::artifact::sha256_hex;
 use crate::study::Study;
 
 /// Names a shard: 16 hex digits, a hash of the study's name and the runs in it.
@@ -18,6 +19,9 @@ pub struct ShardId(String);
 pub struct ShardSpec {
     /// The study.
     pub study: String,
+    /// SHA-256 of the study's file; empty in shards that an older coordinator planned.
+    #[serde(default)]
+    pub study_sha256: String,
     /// The shard.
     pub shard: ShardId,
     /// The data set's name in the study.
@@ -48,17 +52,19 @@ impl ShardSpec {
 /// As [`cells`].
 pub fn shards(study: &Study) -> Result<impl Iterator<Item = ShardSpec> + '_, Error> {
     let cells = cells(study)?;
+    // A study that cannot be written as TOML is refused when it is submitted.
+    let study_sha256 = study.to_toml().map(|text| sha256_hex(text.as_bytes())).unwrap_or_default();
     Ok(cells.into_iter().flat_map(move |cell| {
         let settings = RunSettings::of(study, &cell);
         study
             .seeds
             .chunks(study.shard_size as usize)
-            .map(move |seeds| spec(study, &cell, &settings, seeds))
+            .map(|seeds| spec(study, &study_sha256, &cell, &settings, seeds))
             .collect::<Vec<_>>()
     }))
 }
 
-fn spec(study: &Study, cell: &Cell<'_>, settings: &RunSettings, seeds: &[u64]) -> ShardSpec {
+fn spec(study: &Study, study_sha256: &str, cell: &Cell<'_>, settings: &RunSettings, seeds: &[u64]) -> ShardSpec {
     let mut hash = Sha256::new();
     hash.update("curvefleet shard\0");
     hash.update(&study.name);
@@ -68,6 +74,7 @@ fn spec(study: &Study, cell: &Cell<'_>, settings: &RunSettings, seeds: &[u64]) -
     }
     ShardSpec {
         study: study.name.clone(),
+        study_sha256: study_sha256.to_string(),
         shard: ShardId(hex::encode(&hash.finalize()[..8])),
         data: cell.data.name.clone(),
         condition: cell.condition_name.clone(),

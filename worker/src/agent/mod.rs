@@ -12,12 +12,14 @@
 //! - `upload`: curve parts into the store, and their commits
 //! - `checkpoints`: what unfinished runs go on from
 //! - `cache`: data sets from the store
+//! - `machine`: what provenance says of the machine and the time
 
 mod cache;
 mod checkpoints;
 mod heartbeat;
 mod holdings;
 mod link;
+mod machine;
 mod shard;
 mod upload;
 
@@ -57,6 +59,8 @@ pub struct Settings {
     pub idle: Option<Duration>,
     /// The environment's variables, for the store's credentials.
     pub environment: Vec<(String, String)>,
+    /// The commit that the program was built from, for provenance.
+    pub git_commit: String,
 }
 
 /// A worker.
@@ -78,6 +82,7 @@ struct Shared {
     device: Device,
     /// The device's name, which takes a look at the device to find.
     backend: String,
+    git_commit: String,
     checkpoint_every: Duration,
     /// Ends training after the epoch at hand.
     stopping: watch::Receiver<bool>,
@@ -122,6 +127,7 @@ impl Agent {
             holdings: Holdings::default(),
             device: self.settings.device,
             backend,
+            git_commit: self.settings.git_commit,
             checkpoint_every: self.settings.checkpoint_every,
             stopping: stopping.clone(),
         });

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use curvefleet_proto::artifact::RunProvenance;
 use curvefleet_proto::limits::{MAX_ERROR_BYTES, prefix};
 use curvefleet_proto::plan::{Run, RunId, ShardSpec};
 use curvefleet_proto::v1::{FailRequest, FailureKind, Lease, ReleaseRequest};
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 
 use super::holdings::Holding;
 use super::link::Verdict;
-use super::{Shared, cache, checkpoints, upload};
+use super::{Shared, cache, checkpoints, machine, upload};
 use crate::data::prepare::{Selection, select};
 use crate::train::curve::FinishedRun;
 use crate::train::{self, Curve, Device, Outcome, Pack, Training};
@@ -44,6 +45,14 @@ struct PackRuns {
 
 /// What the training of a pack gave.
 type Trained = Result<Vec<Outcome>, train::Error>;
+
+/// When a pack was trained.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    started_ms: u64,
+    ended_ms: u64,
+    resumed_after_epoch: u32,
+}
 
 /// Looks at each finished epoch of a pack from its training thread.
 struct Observer {
@@ -159,9 +168,11 @@ impl Work {
 
     /// Trains a pack on a thread of its own, from its last checkpoint if there is one.
     async fn pack(&mut self, pack: PackRuns, selection: &Arc<Selection>) -> Result<(), End> {
-        let trained = self.train(&pack, selection).await;
+        let started_ms = machine::now_ms();
+        let (resumed_after_epoch, trained) = self.train(&pack, selection).await;
+        let times = Times { started_ms, ended_ms: machine::now_ms(), resumed_after_epoch };
         let error = match trained {
-            Ok(Ok(Ok(outcomes))) => return self.take(pack, outcomes).await,
+            Ok(Ok(Ok(outcomes))) => return self.take(pack, outcomes, times).await,
             Ok(Ok(Err(train::Error::Stopped { .. }))) => return self.stopped().await,
             Ok(Ok(Err(error @ train::Error::Device(_)))) => {
                 return Err(End::Failed(FailureKind::Infrastructure, error.to_string()));
@@ -176,11 +187,12 @@ impl Work {
         Ok(())
     }
 
+    /// The epoch of the checkpoint that it went on from, and what became of it.
     async fn train(
         &self,
         pack: &PackRuns,
         selection: &Arc<Selection>,
-    ) -> Result<std::thread::Result<Trained>, JoinError> {
+    ) -> (u32, Result<std::thread::Result<Trained>, JoinError>) {
         let (shared, holding, settings) = (self.shared.clone(), self.holding.clone(), self.spec.settings.clone());
         let (device, seeds, first) = (shared.device, pack.seeds(), pack.first());
         let selection = selection.clone();
@@ -189,6 +201,7 @@ impl Work {
         if let Some(checkpoint) = &checkpoint {
             tracing::info!(worker = shared.name, run = %first, epoch = checkpoint.epoch, "goes on from a checkpoint");
         }
+        let resumed_after_epoch = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.epoch);
         let writer = checkpoints::Writer::start(shared.clone(), first);
         let outbox = writer.outbox();
         let trained = tokio::task::spawn_blocking(move || {
@@ -199,18 +212,19 @@ impl Work {
         });
         let trained = trained.await;
         writer.finish().await;
-        trained
+        (resumed_after_epoch, trained)
     }
 
     /// Takes what has become of a pack's runs.
-    async fn take(&mut self, pack: PackRuns, outcomes: Vec<Outcome>) -> Result<(), End> {
+    async fn take(&mut self, pack: PackRuns, outcomes: Vec<Outcome>, times: Times) -> Result<(), End> {
         let first = pack.first();
         for ((run, is_open), outcome) in pack.runs.into_iter().zip(outcomes) {
             if !is_open {
                 continue;
             }
             let log = describe(&self.shared, &run, &outcome.curve);
-            let finished = FinishedRun { run: run.id, seed: run.seed, curve: outcome.curve, log };
+            let finished =
+                FinishedRun { run: run.id, seed: run.seed, curve: outcome.curve, log, provenance: times.of(run.id) };
             match outcome.diverged {
                 None => self.finished.push(finished),
                 Some(diverged) => self.keep_and_fail(&run, finished, &diverged.to_string()).await?,
@@ -276,6 +290,13 @@ impl Work {
                 End::Failed(FailureKind::Infrastructure, error.to_string())
             }
         })
+    }
+}
+
+impl Times {
+    fn of(self, run: RunId) -> RunProvenance {
+        let Times { started_ms, ended_ms, resumed_after_epoch } = self;
+        RunProvenance { run: run.to_string(), started_ms, ended_ms, resumed_after_epoch }
     }
 }
 

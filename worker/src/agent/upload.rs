@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::Shared;
 use super::holdings::Holding;
 use super::link::{self, Verdict};
+use super::machine;
 use crate::train::curve::{FinishedRun, encode_part};
 
 /// How long a store may be away before the shard goes back to the coordinator.
@@ -50,7 +51,7 @@ pub async fn commit(
     n: u32,
 ) -> Result<(), Error> {
     let held = holding.held();
-    let bytes = encode(shared, spec, runs)?;
+    let bytes = encode(shared, spec, held.fence, runs)?;
     let key = part_key(&spec.study, spec.shard.as_str(), held.fence, n);
     let request = CommitRequest {
         worker: shared.name.clone(),
@@ -79,18 +80,26 @@ pub async fn keep_diverged(
     spec: &ShardSpec,
     run: FinishedRun,
 ) -> Result<String, Error> {
-    let key = diverged_key(&spec.study, run.run, holding.held().fence);
-    put(shared, holding, &key, PutPayload::from(encode(shared, spec, &[run])?)).await?;
+    let fence = holding.held().fence;
+    let key = diverged_key(&spec.study, run.run, fence);
+    put(shared, holding, &key, PutPayload::from(encode(shared, spec, fence, &[run])?)).await?;
     Ok(key)
 }
 
-fn encode(shared: &Shared, spec: &ShardSpec, runs: &[FinishedRun]) -> Result<Vec<u8>, Error> {
+fn encode(shared: &Shared, spec: &ShardSpec, fence: u64, runs: &[FinishedRun]) -> Result<Vec<u8>, Error> {
     let provenance = PartProvenance {
         study: spec.study.clone(),
+        study_sha256: spec.study_sha256.clone(),
         shard: spec.shard.to_string(),
+        fence,
+        worker: shared.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_string(),
+        git_commit: shared.git_commit.clone(),
         backend: shared.backend.clone(),
+        device: machine::device_name(shared.device, &shared.backend),
+        cpu_features: machine::cpu_features(),
         data_sha256: spec.settings.data_sha256.clone(),
+        runs: runs.iter().map(|run| run.provenance.clone()).collect(),
     };
     encode_part(spec, runs, &provenance).map_err(|error| Error::Refused(error.to_string()))
 }

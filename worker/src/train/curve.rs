@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::builder::{Float64Builder, ListBuilder};
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt32Array, UInt64Array};
 use arrow_schema::{DataType, Field};
-use curvefleet_proto::artifact::{CURVE_SCHEMA, PART_METADATA, PartProvenance};
+use curvefleet_proto::artifact::{CURVE_SCHEMA, PART_METADATA, PartProvenance, RunProvenance};
 use curvefleet_proto::plan::{RunId, ShardSpec};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -48,9 +48,12 @@ pub struct FinishedRun {
     pub curve: Curve,
     /// What was logged about it.
     pub log: String,
+    /// When it was trained; of no influence on its rows.
+    pub provenance: RunProvenance,
 }
 
-/// The bytes of a curve part with these runs of a shard. The same runs give the same bytes.
+/// The bytes of a curve part with these runs of a shard. The same runs give the same rows; the metadata say when, where and
+/// by whom they were trained.
 ///
 /// # Errors
 /// Only if the Parquet writer fails, which for data in memory it does not.

@@ -4,4 +4,5 @@ pub mod commits;
 pub mod durability;
 pub mod failures;
 pub mod leases;
+pub mod losses;
 pub mod studies;

@@ -1,0 +1,71 @@
+//! Retrying the runs of damaged parts: the coordinator believes what it reads in the store, not what it is told.
+
+use curvefleet_proto::artifact::sha256_hex;
+use curvefleet_proto::limits::MAX_PARTS_PER_RETRY;
+use curvefleet_proto::v1::{CommitRequest, RetryDamagedRequest, RetryDamagedResponse, StudyState};
+use tonic::{Code, Status};
+
+use crate::fleet::{Fleet, commit_of, runs_of, study};
+
+/// A study of three parts, all done and in the store; gives their keys.
+async fn done_study(fleet: &mut Fleet) -> Vec<String> {
+    fleet.put_data();
+    fleet.submit(study("one", 2)).await.unwrap();
+    let mut parts = Vec::new();
+    for lease in fleet.lease("w", 9).await {
+        let commit = commit_of("w", &lease, &runs_of(&lease));
+        let bytes = format!("the curves of {}", lease.shard);
+        let file = fleet.file(&commit.part);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, &bytes).unwrap();
+        parts.push(commit.part.clone());
+        let sha256 = sha256_hex(bytes.as_bytes());
+        let commit = CommitRequest { size_bytes: bytes.len() as u64, sha256, ..commit };
+        assert!(fleet.workers.commit(commit).await.unwrap().into_inner().accepted);
+    }
+    parts
+}
+
+async fn retry(fleet: &mut Fleet, parts: &[String]) -> Result<RetryDamagedResponse, Status> {
+    let request = RetryDamagedRequest { study: "one".to_string(), parts: parts.to_vec() };
+    fleet.studies.retry_damaged(request).await.map(tonic::Response::into_inner)
+}
+
+#[tokio::test]
+async fn parts_that_are_whole_stay_done_whatever_is_said_of_them() {
+    let mut fleet = Fleet::start().await;
+    let parts = done_study(&mut fleet).await;
+    let answer = retry(&mut fleet, &parts).await.unwrap();
+    assert_eq!((answer.whole, answer.requeued), (parts, 0));
+    assert_eq!(answer.status.unwrap().state(), StudyState::Finished);
+}
+
+#[tokio::test]
+async fn missing_truncated_and_altered_parts_are_trained_again() {
+    let mut fleet = Fleet::start().await;
+    let parts = done_study(&mut fleet).await;
+    std::fs::remove_file(fleet.file(&parts[0])).unwrap();
+    let whole = std::fs::read(fleet.file(&parts[1])).unwrap();
+    std::fs::write(fleet.file(&parts[1]), &whole[1..]).unwrap();
+    let mut altered = std::fs::read(fleet.file(&parts[2])).unwrap();
+    altered[3] ^= 1;
+    std::fs::write(fleet.file(&parts[2]), altered).unwrap();
+    let answer = retry(&mut fleet, &parts[1..]).await.unwrap();
+    assert_eq!((answer.whole, answer.requeued), (Vec::new(), 4), "those that were named, and no others");
+    let answer = retry(&mut fleet, &parts).await.unwrap();
+    let status = answer.status.unwrap();
+    assert_eq!((answer.requeued, status.state(), status.runs.unwrap().done), (2, StudyState::Active, 0));
+    assert_eq!(fleet.lease("v", 9).await.len(), 3);
+}
+
+#[tokio::test]
+async fn unknown_studies_and_too_many_parts_are_refused_and_unknown_parts_passed_over() {
+    let mut fleet = Fleet::start().await;
+    let status = retry(&mut fleet, &[]).await.unwrap_err();
+    assert!(status.code() == Code::NotFound && status.message().contains("`one`"), "{status:?}");
+    done_study(&mut fleet).await;
+    let answer = retry(&mut fleet, &["../../etc/passwd".to_string(), String::new()]).await.unwrap();
+    assert_eq!((answer.whole.len(), answer.requeued), (0, 0));
+    let many = vec![String::new(); MAX_PARTS_PER_RETRY + 1];
+    assert_eq!(retry(&mut fleet, &many).await.unwrap_err().code(), Code::InvalidArgument);
+}
