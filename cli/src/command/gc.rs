@@ -24,8 +24,8 @@ pub struct Gc {
     #[arg(long, env = "CURVEFLEET_STORE", value_name = "URL")]
     store: Option<String>,
     /// The coordinator at work on the store, which knows what is committed; where one is named, no ledger is opened
-    #[arg(long, env = "CURVEFLEET_COORDINATOR", value_name = "URL")]
-    coordinator: Option<String>,
+    #[arg(long, env = "CURVEFLEET_COORDINATOR", value_name = "URL", value_delimiter = ',')]
+    coordinator: Option<Vec<String>>,
     /// The ledger, where no coordinator is at work [default: ledger.sqlite in the store's folder, if it is there]
     #[arg(long, env = "CURVEFLEET_LEDGER", value_name = "FILE")]
     ledger: Option<PathBuf>,
@@ -66,12 +66,12 @@ impl Gc {
     }
 
     async fn open(&self) -> Result<(Store, Word), Failure> {
-        let Some(url) = &self.coordinator else {
+        let Some(urls) = &self.coordinator else {
             let store = existing(self.store.as_deref().unwrap_or(curvefleet_coordinator::options::STORE))?;
             let word = self.open_ledger(&store).await?;
             return Ok((store, word));
         };
-        let mut client = client::connect(url).await?;
+        let mut client = client::connect(urls).await?;
         let info = client.get_info(GetInfoRequest {}).await?.into_inner();
         let least = Duration::from_millis(info.lease_ms.saturating_mul(2));
         if self.delete && self.grace < least {
@@ -110,7 +110,7 @@ impl Gc {
             )),
             error => error.into(),
         })?;
-        let client = client::connect(&running.url()).await?;
+        let client = client::connect(&[running.url()]).await?;
         Ok(Word::Ledger(Box::new(running), client))
     }
 

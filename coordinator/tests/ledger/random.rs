@@ -1,6 +1,6 @@
 //! Random histories: whatever is asked in whatever order, every answer is the model's, and some things hold whatever the model says.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use curvefleet_coordinator::ledger::Reply;
 use curvefleet_coordinator::ledger::cancel::Cancel;
@@ -8,6 +8,7 @@ use curvefleet_coordinator::ledger::expire::Expire;
 use curvefleet_coordinator::ledger::heartbeat::Held;
 use curvefleet_coordinator::ledger::lease::{Given, Lease};
 use curvefleet_coordinator::ledger::logs::Logs;
+use curvefleet_coordinator::ledger::lose::{CommittedParts, Lose};
 use curvefleet_coordinator::ledger::manifest::{Claim, ReadPage, StaleManifests, Written};
 use curvefleet_coordinator::ledger::release::Release;
 use curvefleet_coordinator::ledger::retry::Retry;
@@ -54,6 +55,10 @@ enum Step {
     },
     Cancel(usize),
     Retry(usize),
+    Lose {
+        study: usize,
+        part: usize,
+    },
     Expire,
     Wait {
         ms: u64,
@@ -87,6 +92,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<usize>().prop_map(|lease| Step::Release { lease }),
         1 => (0..STUDIES.len()).prop_map(Step::Cancel),
         2 => (0..STUDIES.len()).prop_map(Step::Retry),
+        1 => (0..STUDIES.len(), any::<usize>()).prop_map(|(study, part)| Step::Lose { study, part }),
         1 => Just(Step::Expire),
         3 => (0_u64..2 * SETTINGS.lease_ms).prop_map(|ms| Step::Wait { ms }),
         1 => (1_u32..4).prop_map(|shards| Step::LeaseAll { shards }),
@@ -182,12 +188,28 @@ fn take(bench: &mut Bench, known: &mut Known, step: &Step) {
             let retry = Retry { study: name.to_string(), who: String::new() };
             assert_eq!(bench.ask(retry).is_ok(), known.submitted.contains(name));
         }
+        Step::Lose { study, part } => lose(bench, known, STUDIES[*study].0, *part),
         Step::Expire => drop(bench.ask(Expire { all: false }).unwrap()),
         Step::Wait { ms } => bench.now_ms += ms,
         Step::LeaseAll { shards } => lease_all(bench, known, *shards),
         Step::WriteManifest { study, late } => write_manifest(bench, STUDIES[*study].0, *late),
         Step::Cut(cut) => bench.cut(*cut),
         Step::Restart => bench.restart(),
+    }
+}
+
+/// The runs of a lost part are not done any more, and its commit is none that can be repeated.
+fn lose(bench: &mut Bench, known: &mut Known, study: &str, index: usize) {
+    let parts: Vec<String> = known.parts.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+    let Some(part) = pick(&parts, index) else { return };
+    let (study, who) = (study.to_string(), String::new());
+    let asked = CommittedParts { study: study.clone(), parts: parts.clone() };
+    let is_known = bench.ask(asked).is_ok();
+    let lost = bench.ask(Lose { study, parts: vec![(part.clone(), "is missing".to_string())], who });
+    assert_eq!(lost.is_ok(), is_known);
+    if is_known {
+        known.done.retain(|_, done| done != part);
+        known.commits.retain(|commit| commit.part != *part);
     }
 }
 

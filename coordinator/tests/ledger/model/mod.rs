@@ -112,6 +112,8 @@ impl Model {
             Request::StudyStatus(get) => self.find(&get.name).map(|study| Reply::StudyStatus(self.status(study))),
             Request::Cancel(cancel) => self.cancel(now_ms, cancel).map(Reply::Cancel),
             Request::Retry(retry) => self.retry(retry).map(Reply::Retry),
+            Request::CommittedParts(asked) => self.committed_parts(asked).map(Reply::CommittedParts),
+            Request::Lose(lose) => self.lose(now_ms, lose).map(Reply::Lose),
             Request::ListRuns(list) => self.list_runs(list).map(Reply::ListRuns),
             Request::Logs(logs) => self.logs(logs).map(Reply::Logs),
             Request::Register(register) => {
