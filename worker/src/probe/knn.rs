@@ -134,10 +134,11 @@ fn answer(
         search.one_way(context, askers, &askers.places, hints);
     }
     for (row, place) in askers.places.iter().enumerate() {
-        for number in place.first as usize..place.end as usize {
+        let here = place.first as usize..place.end as usize;
+        for (number, answer) in here.clone().zip(&mut answers[here]) {
             if let Some(list) = search.shortlist(row, number) {
                 let asker = askers.all[number];
-                answers[number] = vote.among(context, asker, list);
+                *answer = vote.among(context, asker, list);
                 hints.note(context, asker, vote.near());
             }
         }
