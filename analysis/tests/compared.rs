@@ -98,7 +98,7 @@ async fn tables_hold_what_r_computes_from_the_metrics() {
     assert_eq!(pairs.len(), 8, "two metrics, two summaries, two declared pairs");
     assert!(pairs.iter().all(|row| row["correction"] == "Benjamini-Hochberg" && row["interval_level"] == "0.9"));
     for row in &pairs {
-        let interval = row["reason"].is_empty().then(|| ["probability_low", "probability", "probability_high"]);
+        let interval = row["reason"].is_empty().then_some(["probability_low", "probability", "probability_high"]);
         let ends: Vec<f64> = interval.iter().flatten().map(|column| row[*column].parse().unwrap()).collect();
         assert!(ends.is_sorted(), "{row:?}");
     }

@@ -4,7 +4,7 @@
 //! - [`headline`]: the study's result in a few lines
 //! - [`page`]: the page, with [`page_numbers`] for how numbers are written and `style.css` for how it looks
 //! - [`page_tables`] and [`page_settings`]: what was run and with which settings; [`page_comparisons`], [`page_controls`] and
-//!   [`page_models`]: the comparisons; [`page_methods`]: the paragraph for a paper
+//!   [`page_models`]: the comparisons; [`page_methods`]: the paragraph for a paper; [`page_notes`]: why cells are empty
 //! - [`time`]: report names from points in time
 
 pub mod comparison_tables;
@@ -14,6 +14,7 @@ pub mod page_comparisons;
 pub mod page_controls;
 pub mod page_methods;
 pub mod page_models;
+pub mod page_notes;
 pub mod page_numbers;
 pub mod page_settings;
 pub mod page_tables;

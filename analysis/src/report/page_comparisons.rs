@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::comparison_tables::family_name;
 use super::page::{files, plural};
+use super::page_notes::Notes;
 use super::page_numbers::{NONE, count, fixed, p_value, percent, statistic, with_interval};
 use super::page_tables::{MOST_ROWS, cut};
 use crate::compare::contrast::Contrast;
@@ -114,8 +115,9 @@ fn asked(analysis: &Analysis) -> Markup {
 
 fn omnibus_table(found: &[OutcomeComparisons], analysis: &Analysis) -> Markup {
     let origin = Origin::of(analysis, AnalysisKey::Metrics).name();
+    let notes = Notes::of(found.iter().map(|found| found.omnibus.reasons()));
     html! {
-        div class="scroll" { table {
+        div class="scroll" { table class="wrapped" {
             caption { "Do the conditions differ at all? “final” is the value after the last epoch, “area” the area under the epoch curve. Origin: " (origin) "." }
             thead { tr {
                 th { "Metric" } th { "Summary" } th class="number" { "Conditions" } th class="number" { "Runs" }
@@ -141,16 +143,18 @@ fn omnibus_table(found: &[OutcomeComparisons], analysis: &Analysis) -> Markup {
                     td class="number" { (p_value(ranks.map(|test| test.p))) }
                     td class="number" { (statistic(levene.map(|test| test.f))) }
                     td class="number" { (p_value(levene.map(|test| test.p))) }
-                    td class="soft reason" { (omnibus.reasons().join("; ")) }
+                    td class="soft" { (notes.marks(&omnibus.reasons())) }
                 }
             } }
         } }
+        (notes.list())
     }
 }
 
 fn pairs(found: &OutcomeComparisons, analysis: &Analysis) -> Markup {
     let pairs = &found.pairs;
     let origin = Origin::of(analysis, AnalysisKey::Comparisons).name();
+    let notes = Notes::of(pairs.iter().take(MOST_ROWS).map(reasons));
     html! {
         details open[pairs.len() <= OPEN_ROWS] {
             summary {
@@ -158,33 +162,38 @@ fn pairs(found: &OutcomeComparisons, analysis: &Analysis) -> Markup {
                 (in_short(pairs.iter().map(|pair| &pair.contrast), analysis))
             }
             (family_words(analysis, found, "pairs", pairs.iter().map(|pair| pair.contrast.family_size).max(), origin))
-            div class="scroll" { table {
+            div class="scroll" { table class="wrapped" {
                 thead { tr {
                     th { "A" } th { "B" } th class="number" { "Runs" } th class="number" { "Difference [interval]" }
                     th class="number" { "Hedges' g [interval]" } th class="number" { "P(A > B) [interval]" }
                     th class="number" { "t" } th class="number" { "df" } th class="number" { "p" } th class="number" { "p corrected" }
                     th class="number" { "Games-Howell p" } th { "Note" }
                 } }
-                tbody { @for pair in pairs.iter().take(MOST_ROWS) { (pair_row(pair, analysis)) } }
+                tbody { @for pair in pairs.iter().take(MOST_ROWS) { (pair_row(pair, analysis, &notes)) } }
             } }
+            (notes.list())
             (cut(pairs.len()))
         }
     }
 }
 
-fn pair_row(pair: &Pair, analysis: &Analysis) -> Markup {
+fn reasons(pair: &Pair) -> Vec<&str> {
     let mut reasons = pair.contrast.reasons();
     if let Err(reason) = &pair.games_howell
         && !reasons.contains(&reason.as_str())
     {
         reasons.push(reason);
     }
+    reasons
+}
+
+fn pair_row(pair: &Pair, analysis: &Analysis, notes: &Notes<'_>) -> Markup {
     html! {
         tr {
             td { (pair.first) } td { (pair.second) }
             (contrast_cells(&pair.contrast, analysis))
             td class="number" { (p_value(pair.games_howell.as_ref().ok().map(|pair| pair.p))) }
-            td class="soft reason" { (reasons.join("; ")) }
+            td class="soft" { (notes.marks(&reasons(pair))) }
         }
     }
 }

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::page::{files, plural};
 use super::page_comparisons::{by_group, contrast_cells, family_words, group_heading, in_short, title};
+use super::page_notes::Notes;
 use super::page_numbers::{count, fixed, p_value};
 use super::page_tables::{MOST_ROWS, cut};
 use crate::compare::controls::Control;
@@ -42,6 +43,7 @@ fn conditions(found: &OutcomeComparisons, study: &Study) -> Markup {
     let (controls, analysis) = (&found.controls, &study.analysis);
     let origin = Origin::of(analysis, AnalysisKey::Metrics).name();
     let size = controls.iter().map(|control| control.contrast.family_size).max();
+    let notes = Notes::of(controls.iter().take(MOST_ROWS).map(reasons));
     html! {
         details open[controls.len() <= OPEN_ROWS] {
             summary {
@@ -49,7 +51,7 @@ fn conditions(found: &OutcomeComparisons, study: &Study) -> Markup {
                 (in_short(controls.iter().map(|control| &control.contrast), analysis))
             }
             (family_words(analysis, found, "controls", size, origin))
-            div class="scroll" { table {
+            div class="scroll" { table class="wrapped" {
                 thead { tr {
                     th { "Condition" } th class="number" { "True" } th class="number" { "Chance level" } th class="number" { "Runs" }
                     th class="number" { "Selectivity [interval]" } th class="number" { "Hedges' g [interval]" }
@@ -57,21 +59,26 @@ fn conditions(found: &OutcomeComparisons, study: &Study) -> Markup {
                     th class="number" { "t" } th class="number" { "df" } th class="number" { "p" } th class="number" { "p corrected" }
                     th class="number" { "Permutation p" } th { "Note" }
                 } }
-                tbody { @for control in controls.iter().take(MOST_ROWS) { (row(control, study)) } }
+                tbody { @for control in controls.iter().take(MOST_ROWS) { (row(control, study, &notes)) } }
             } }
+            (notes.list())
             (cut(controls.len()))
         }
     }
 }
 
-fn row(control: &Control, study: &Study) -> Markup {
-    let contrast = &control.contrast;
-    let mut reasons = contrast.reasons();
+fn reasons(control: &Control) -> Vec<&str> {
+    let mut reasons = control.contrast.reasons();
     if let Err(reason) = &control.permutation
         && !reasons.contains(&reason.as_str())
     {
         reasons.push(reason);
     }
+    reasons
+}
+
+fn row(control: &Control, study: &Study, notes: &Notes<'_>) -> Markup {
+    let contrast = &control.contrast;
     html! {
         tr {
             td { (control.condition) }
@@ -79,7 +86,7 @@ fn row(control: &Control, study: &Study) -> Markup {
             td class="number" { (fixed(contrast.second.map(|side| side.mean), 3)) }
             (contrast_cells(contrast, &study.analysis))
             td class="number" { (p_value(control.permutation.as_ref().ok().map(|test| test.p))) }
-            td class="soft reason" { (reasons.join("; ")) }
+            td class="soft" { (notes.marks(&reasons(control))) }
         }
     }
 }

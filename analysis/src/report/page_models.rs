@@ -22,7 +22,7 @@ pub(super) fn mixed_models(comparisons: &Comparisons) -> Markup {
                 "intercept of its own for each run, fitted by restricted maximum likelihood. F tests are of type III with Satterthwaite's degrees "
                 "of freedom; the conditions are compared where epoch is 0. Curves that bend over the epochs are described by their trend alone."
             }
-            div class="scroll" { table {
+            div class="scroll" { table class="wrapped" {
                 thead { tr {
                     th { "Data" } th { "Network" } th { "Metric" } th class="number" { "Runs" } th class="number" { "Rows" }
                     th class="number" { "SD between runs" } th class="number" { "SD of residuals" } th class="number" { "Share between runs" }
@@ -37,7 +37,7 @@ pub(super) fn mixed_models(comparisons: &Comparisons) -> Markup {
                                 @for _ in 0..3 { td class="number" { (NONE) } }
                                 td { (NONE) }
                                 @for _ in 0..3 { td class="number" { (NONE) } }
-                                td class="soft reason" { (reason) }
+                                td class="soft" { (reason) }
                             }
                         }
                     }
@@ -90,7 +90,7 @@ pub(super) fn planning(comparisons: &Comparisons) -> Markup {
             }
             @for of_group in by_group(comparisons) {
                 (group_heading(comparisons, &of_group[0].outcome))
-                div class="scroll" { table {
+                div class="scroll" { table class="wrapped" {
                     thead {
                         tr {
                             th { "Metric" } th { "Summary" } th class="number" { "SD between runs" } th class="number" { "Seeds" }
@@ -136,7 +136,7 @@ fn aim_row(found: &OutcomeComparisons, place: usize, aim: &Aim) -> Markup {
                     Err(_) => { (NONE) }
                 } }
             }
-            td class="soft reason" { (reasons.join("; ")) }
+            td class="soft" { (reasons.join("; ")) }
         }
     }
 }
