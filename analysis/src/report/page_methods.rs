@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use super::Contents;
 use super::page::plural;
 use super::page_numbers::{count, percent};
+use super::page_settings::probe_words;
 use crate::compare::family::adjustment;
 use crate::compare::{Origin, OutcomeComparisons};
 use crate::curve::metrics::Metric;
@@ -65,11 +66,10 @@ fn reduction(contents: &Contents) -> String {
     let study = &contents.results.stored.study;
     let metrics: Vec<&str> = study.analysis.metrics.iter().map(|metric| Metric::from(*metric).name()).collect();
     format!(
-        "After every epoch, a probe (k nearest neighbours, k = {}, {}) scored the hidden states at every time step. Its curve was smoothed by running \
+        "After every epoch, a probe ({}) scored the hidden states at every time step. Its curve was smoothed by running \
          medians (3RS3R, as R's smooth) and reduced to {} (Jiang and Dale 2025). The run was the unit of analysis: each run entered by its value after the \
          last epoch and by the area under its epoch curve (trapezoidal rule, divided by the epochs that it spans).",
-        study.probe.k,
-        study.probe.scoring.as_str(),
+        probe_words(&study.probe),
         metrics.join(", "),
     )
 }
