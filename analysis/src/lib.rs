@@ -8,12 +8,14 @@
 //! - [`curve`]: one curve: R's `smooth()` and the metrics
 //! - [`stats`]: comparisons of groups of runs, effect sizes, resampling, the paper's significance table
 //! - [`aggregate`]: means over runs, for tables and figures
+//! - [`compare`]: what the study's `[analysis]` part asks, answered run by run
 //! - [`figure`]: learning-curve maps, trajectories and ribbons as SVG and PNG
 //! - [`table`]: one table as CSV, Parquet and HTML
 //! - [`report`]: the report folder, and [`write_report`]
 //! - [`error`]: why there is no report
 
 pub mod aggregate;
+pub mod compare;
 pub mod curve;
 pub mod error;
 pub mod figure;

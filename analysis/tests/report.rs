@@ -303,11 +303,5 @@ async fn a_study_like_the_paper_s_has_a_report() {
     );
     assert_eq!(summary.headline.len(), 2);
     println!("{}", summary.to_text());
-    if let Some(folder) = std::env::var_os("CURVEFLEET_REPORTS") {
-        for (name, bytes) in fixture.files(&summary.folder) {
-            let path = std::path::Path::new(&folder).join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, bytes).unwrap();
-        }
-    }
+    fixture.keep(&summary.folder);
 }

@@ -23,7 +23,7 @@ pub mod preset;
 pub mod resolve;
 pub mod settings;
 
-pub use analysis::{Analysis, Comparisons, ComparisonsKeyword, Correction, CurveMetric, Family};
+pub use analysis::{Analysis, AnalysisKey, Comparisons, ComparisonsKeyword, Correction, CurveMetric, Family};
 pub use data::{ClassCount, DataFormat, DataSource, DataSummary, Generate, Missing};
 pub use error::Error;
 pub use file::StudyFile;

@@ -173,6 +173,21 @@ fn declared_tests_have_defaults_and_are_stored() {
     assert_eq!(parse(&stored).unwrap().resolve_stored().unwrap(), study);
 }
 
+/// The stored file has every default written out, and still says which keys the author typed.
+#[test]
+fn what_was_declared_is_told_from_what_is_a_default() {
+    use curvefleet_proto::study::AnalysisKey;
+    let study = resolve(&format!("{MINIMAL}[analysis]\nmetrics = [\"max\"]\nseed = 1\n")).unwrap();
+    assert_eq!(study.analysis.declared, [AnalysisKey::Metrics, AnalysisKey::Seed]);
+    let stored = study.to_toml().unwrap();
+    assert!(stored.contains("declared = [\"metrics\", \"seed\"]\n"), "{stored}");
+    assert_eq!(parse(&stored).unwrap().resolve_stored().unwrap(), study);
+    let defaults = resolve(MINIMAL).unwrap().to_toml().unwrap();
+    assert!(parse(&defaults).unwrap().resolve_stored().unwrap().analysis.declared.is_empty(), "{defaults}");
+    let error = resolve(&format!("{MINIMAL}[analysis]\nseed = 1\ndeclared = [\"metrics\"]\n")).unwrap_err();
+    assert!(error.starts_with("line 7") && error.contains("leave it out"), "{error}");
+}
+
 /// A condition's name may stand in two data sets; a comparison needs both of its conditions in one of them.
 #[test]
 fn comparisons_stay_within_a_data_set() {

@@ -1,12 +1,20 @@
 //! The report of a study: a folder in the store with one page, the figures and the tables.
 //!
-//! - [`tables`]: the tables as files
+//! - [`tables`]: the tables as files, with [`comparison_tables`] for those of comparisons
 //! - [`headline`]: the study's result in a few lines
 //! - [`page`]: the page, with [`page_numbers`] for how numbers are written and `style.css` for how it looks
+//! - [`page_tables`] and [`page_settings`]: what was run and with which settings; [`page_comparisons`], [`page_controls`] and
+//!   [`page_models`]: the comparisons; [`page_methods`]: the paragraph for a paper; [`page_notes`]: why cells are empty
 //! - [`time`]: report names from points in time
 
+pub mod comparison_tables;
 pub mod headline;
 pub mod page;
+pub mod page_comparisons;
+pub mod page_controls;
+pub mod page_methods;
+pub mod page_models;
+pub mod page_notes;
 pub mod page_numbers;
 pub mod page_settings;
 pub mod page_tables;
@@ -20,6 +28,7 @@ use object_store::path::Path;
 use serde::Serialize;
 
 use crate::aggregate::groups;
+use crate::compare::{Comparisons, compare};
 use crate::error::Error;
 use crate::figure::{self, Figure};
 use crate::read::results::{Results, read_results};
@@ -63,6 +72,7 @@ struct Contents {
     figures: Vec<Vec<Figure>>,
     /// The paper's table for each model.
     significance: Vec<(String, Vec<Line>)>,
+    comparisons: Comparisons,
     headline: Vec<String>,
 }
 
@@ -104,13 +114,16 @@ fn compute(results: Results) -> Contents {
     let figures = groups.iter().map(figure::draw).collect();
     let headline = headline::headline(&results, &groups);
     let significance = tables::significance(&results);
-    Contents { figures, headline, significance, results }
+    let comparisons = compare(&results);
+    Contents { figures, headline, significance, comparisons, results }
 }
 
 /// The report's files, the page last, so that a page never points to files that are not there yet.
 fn files(contents: &Contents, time: &str) -> Result<Vec<File>, Error> {
     let mut files = Vec::new();
-    for (name, table) in tables::all(&contents.results, &contents.significance)? {
+    let mut tables = tables::all(&contents.results, &contents.significance)?;
+    tables.extend(comparison_tables::all(&contents.comparisons, &contents.results.stored.study.analysis)?);
+    for (name, table) in tables {
         files.push((format!("tables/{name}.csv"), table.csv));
         files.push((format!("tables/{name}.parquet"), table.parquet));
     }

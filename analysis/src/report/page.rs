@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::page_numbers::count;
-use super::{Contents, page_settings, page_tables};
+use super::{Contents, page_comparisons, page_controls, page_methods, page_models, page_settings, page_tables};
 use crate::aggregate::groups;
 use crate::figure::Figure;
 use crate::stats::paper_table::CAVEAT;
@@ -32,6 +32,11 @@ pub(super) fn page(contents: &Contents, time: &str) -> String {
                         (page_tables::performance(&contents.results))
                         (files("performance"))
                     }
+                    (page_comparisons::comparisons(&contents.comparisons, study))
+                    (page_controls::controls(&contents.comparisons, study))
+                    (page_models::mixed_models(&contents.comparisons))
+                    (page_models::planning(&contents.comparisons))
+                    (page_methods::methods(contents))
                     section id="significance" {
                         h2 { "The paper's significance table" }
                         p class="note" { (CAVEAT) }
@@ -69,7 +74,12 @@ fn header(contents: &Contents, time: &str) -> Markup {
                 a href="#run" { "What was run" }
                 a href="#figures" { "Figures" }
                 a href="#performance" { "Final performance" }
-                a href="#significance" { "Significance" }
+                a href="#comparisons" { "Comparisons" }
+                a href="#controls" { "True against shuffled" }
+                a href="#mixed-model" { "Mixed model" }
+                a href="#planning" { "Planning" }
+                a href="#methods" { "Methods" }
+                a href="#significance" { "The paper's table" }
                 a href="#settings" { "Settings and versions" }
                 a href="#files" { "Files" }
             }
@@ -148,7 +158,7 @@ fn one_figure(figure: &Figure) -> Markup {
 }
 
 /// Links to a table's files.
-fn files(table: &str) -> Markup {
+pub(super) fn files(table: &str) -> Markup {
     html! {
         p class="small soft" {
             "As a file: " a href=(format!("tables/{table}.csv")) { "CSV" } " · " a href=(format!("tables/{table}.parquet")) { "Parquet" }
@@ -164,6 +174,14 @@ fn tables_and_figures(contents: &Contents) -> Markup {
             "their means over the runs of each condition, with standard deviation, standard error and 95% interval",
         ),
         ("performance", "test scores after the last epoch"),
+        ("tests", "do the conditions differ: variance explained, Welch's analysis of variance, Kruskal-Wallis, Levene"),
+        ("pairs", "conditions in pairs: effect sizes, Welch's test corrected within its family, Games-Howell, Tukey"),
+        (
+            "controls",
+            "true against shuffled labels: chance level, selectivity, effect sizes, Welch's test, permutation test",
+        ),
+        ("mixed_model", "the mixed model over all epochs: tests of its terms, variance components"),
+        ("planning", "what the study's seeds can find, and how many a difference needs"),
         ("significance", "the paper's significance table"),
         ("missing", "runs and epochs that are not in this report, and why"),
     ];

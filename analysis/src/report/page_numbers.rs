@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use crate::stats::ols::FTest;
 use crate::stats::summary::Summary;
+use crate::stats::tails::Tail;
 
 /// What stands where a value is undefined.
 pub const NONE: &str = "–";
@@ -20,6 +20,21 @@ pub fn mean_sd(summary: Option<Summary>) -> String {
         Some(Summary { mean, sd: Some(sd), .. }) => format!("{} ± {sd:.3}", minus(format!("{mean:.3}"))),
         Some(Summary { mean, sd: None, .. }) => minus(format!("{mean:.3}")),
     }
+}
+
+/// An estimate and its interval: `0.52 [0.31, 0.70]`.
+pub fn with_interval(estimate: f64, interval: Option<(f64, f64)>, decimals: usize) -> String {
+    let number = |number: f64| fixed(Some(number), decimals);
+    match interval {
+        Some((low, high)) => format!("{} [{}, {}]", number(estimate), number(low), number(high)),
+        None => number(estimate),
+    }
+}
+
+/// A share as a percentage, with no more digits than it has: `95%`, `99.9%`.
+pub fn percent(share: f64) -> String {
+    // Two decimals are more than any level has; rounding first keeps 0.95 × 100 from showing its binary tail.
+    format!("{}%", (share * 1e4).round() / 100.0)
 }
 
 /// A whole number with thin spaces between groups of three digits.
@@ -46,8 +61,8 @@ pub fn statistic(number: Option<f64>) -> String {
 }
 
 /// A p-value: plain down to 0.001, then as a power of ten, which does not underflow.
-pub fn p_value(test: Option<&FTest>) -> Markup {
-    match test.map(|test| test.p) {
+pub fn p_value(tail: Option<Tail>) -> Markup {
+    match tail {
         None => html! { (NONE) },
         Some(tail) if tail.p() >= 0.001 => html! { (format!("{:.3}", tail.p())) },
         Some(tail) => html! { "10" sup { (minus(format!("{:.1}", tail.log10()))) } },
@@ -67,9 +82,9 @@ mod tests {
 
     #[test]
     fn tiny_p_values_are_powers_of_ten() {
-        let test = |f| FTest { f, df1: 28, df2: 14970, p: f_upper(f, 28.0, 14970.0) };
-        assert_eq!(p_value(Some(&test(11136.725680970594))).into_string(), "10<sup>−9982.5</sup>");
-        assert_eq!(p_value(Some(&test(1.0))).into_string(), "0.465");
+        let p = |f| f_upper(f, 28.0, 14970.0);
+        assert_eq!(p_value(Some(p(11136.725680970594))).into_string(), "10<sup>−9982.5</sup>");
+        assert_eq!(p_value(Some(p(1.0))).into_string(), "0.465");
         assert_eq!(p_value(None).into_string(), "–");
     }
 
@@ -80,6 +95,13 @@ mod tests {
         assert_eq!(fixed(None, 3), "–");
         let around_zero = Summary::of(&[-0.1004, 0.1]);
         assert!(mean_sd(around_zero).starts_with("0.000 ± 0.14"));
+    }
+
+    #[test]
+    fn intervals_stand_in_brackets() {
+        assert_eq!(with_interval(-0.5, Some((-1.0, 0.25)), 2), "−0.50 [−1.00, 0.25]");
+        assert_eq!(with_interval(0.5, None, 2), "0.50");
+        assert_eq!((percent(0.95), percent(0.999)), ("95%".to_string(), "99.9%".to_string()));
     }
 
     #[test]

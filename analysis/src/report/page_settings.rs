@@ -1,7 +1,7 @@
 //! The page's part about settings and versions: what somebody needs who wants to get the same numbers.
 
 use curvefleet_proto::plan::run::NUMBERS_VERSION;
-use curvefleet_proto::study::Study;
+use curvefleet_proto::study::{Probe, ProbeKind, Study};
 use maud::{Markup, html};
 
 use super::page_numbers::count;
@@ -17,7 +17,7 @@ pub(super) fn settings(results: &Results) -> Markup {
             (data_sets(study))
             table {
                 tbody {
-                    (row("Probe", &format!("k nearest neighbours, k = {}, {}", study.probe.k, study.probe.scoring.as_str())))
+                    (row("Probe", &probe_words(&study.probe)))
                     (row("Training", &format!(
                         "{} epochs, batch size {}, learning rate {}",
                         study.training.epochs, study.training.batch_size, study.training.learning_rate
@@ -41,6 +41,16 @@ pub(super) fn settings(results: &Results) -> Markup {
             }
         }
     }
+}
+
+/// The probe in words.
+pub(super) fn probe_words(probe: &Probe) -> String {
+    let classifier = match probe.kind {
+        ProbeKind::Knn => format!("k nearest neighbours, k = {}", probe.k),
+        ProbeKind::NearestMean => "nearest class mean".to_string(),
+        ProbeKind::Logistic => format!("logistic regression, L2 penalty {}", probe.l2),
+    };
+    format!("{classifier}, {}", probe.scoring.as_str())
 }
 
 fn data_sets(study: &Study) -> Markup {

@@ -11,7 +11,7 @@ use crate::read::results::{Cell, Results};
 use crate::stats::paper_table::Line;
 
 /// Rows of a list on the page at most.
-const MOST_ROWS: usize = 200;
+pub(super) const MOST_ROWS: usize = 200;
 /// Places of the other scores among `SCORES`.
 const LOSS: usize = 0;
 const PRECISION: usize = 2;
@@ -81,7 +81,7 @@ pub(super) fn significance(lines: &[Line]) -> Markup {
                         td class="number" {
                             @match &line.test { Some(test) => { (test.df1) ", " (count(test.df2)) } None => { (NONE) } }
                         }
-                        td class="number" { (p_value(line.test.as_ref())) }
+                        td class="number" { (p_value(line.test.as_ref().map(|test| test.p))) }
                         td class="number" { (fixed(line.r_squared, 3)) }
                         td class="number" { (fixed(line.adjusted_r_squared, 3)) }
                         td class="number" { (fixed(line.r_squared_gain, 3)) }
@@ -175,7 +175,8 @@ fn excluded_epochs(results: &Results) -> Markup {
     }
 }
 
-fn cut(rows: usize) -> Markup {
+/// The sentence below a list that is cut.
+pub(super) fn cut(rows: usize) -> Markup {
     html! {
 
         @if rows > MOST_ROWS { p class="small soft" { "The first " (MOST_ROWS) " of " (count(rows)) " are shown; the file has all." } }

@@ -58,6 +58,8 @@ pub struct Shape {
     pub seeds: usize,
     pub epochs: u32,
     pub steps: usize,
+    /// The study file's `[analysis]` part, or nothing.
+    pub analysis: &'static str,
 }
 
 impl Default for Shape {
@@ -70,6 +72,7 @@ impl Default for Shape {
             seeds: 3,
             epochs: 4,
             steps: 12,
+            analysis: "",
         }
     }
 }
@@ -167,6 +170,18 @@ impl Fixture {
     }
 }
 
+impl Fixture {
+    /// Copies a report to the folder that `CURVEFLEET_REPORTS` names, if it does, for a look and for other programs.
+    pub fn keep(&self, report: &str) {
+        let Some(folder) = std::env::var_os("CURVEFLEET_REPORTS") else { return };
+        for (name, bytes) in self.files(report) {
+            let path = std::path::Path::new(&folder).join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+}
+
 fn resolve(shape: &Shape) -> Study {
     let mut text = format!("name = \"synthetic\"\ndescription = \"Made-up curves\"\nseeds = {}\n", shape.seeds);
     for data in &shape.data {
@@ -177,7 +192,7 @@ fn resolve(shape: &Shape) -> Study {
             text += &format!("[[conditions]]\ndata = \"{data}\"\nclasses = {classes}\nlabels = {}\n", shape.labels);
         }
     }
-    text += &format!("[training]\nepochs = {}\n", shape.epochs);
+    text += &format!("[training]\nepochs = {}\n{}", shape.epochs, shape.analysis);
     let summary = |data: &str| DataSummary {
         sha256: sha256_hex(data.as_bytes()),
         steps_min: shape.steps as u32,

@@ -29,6 +29,8 @@ pub struct Analysis {
     pub resamples: u32,
     /// What they are drawn from.
     pub seed: u64,
+    /// Which of these the study's author wrote down beforehand; the others are defaults.
+    pub declared: Vec<AnalysisKey>,
 }
 
 impl Default for Analysis {
@@ -42,8 +44,29 @@ impl Default for Analysis {
             interval_level: 0.95,
             resamples: 10_000,
             seed: 1,
+            declared: Vec::new(),
         }
     }
+}
+
+/// A key of `[analysis]` that an author can write down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnalysisKey {
+    /// [`Analysis::metrics`].
+    Metrics,
+    /// [`Analysis::comparisons`].
+    Comparisons,
+    /// [`Analysis::family`].
+    Family,
+    /// [`Analysis::correction`].
+    Correction,
+    /// [`Analysis::interval_level`].
+    IntervalLevel,
+    /// [`Analysis::resamples`].
+    Resamples,
+    /// [`Analysis::seed`].
+    Seed,
 }
 
 /// A metric of a probe curve (method.md 3).
@@ -114,6 +137,23 @@ pub struct AnalysisEntry {
     pub interval_level: Option<f64>,
     pub resamples: Option<u32>,
     pub seed: Option<u64>,
+    pub declared: Option<Vec<AnalysisKey>>,
+}
+
+impl AnalysisEntry {
+    /// The keys that are there.
+    fn typed_keys(&self) -> Vec<AnalysisKey> {
+        let keys = [
+            (AnalysisKey::Metrics, self.metrics.is_some()),
+            (AnalysisKey::Comparisons, self.comparisons.is_some()),
+            (AnalysisKey::Family, self.family.is_some()),
+            (AnalysisKey::Correction, self.correction.is_some()),
+            (AnalysisKey::IntervalLevel, self.interval_level.is_some()),
+            (AnalysisKey::Resamples, self.resamples.is_some()),
+            (AnalysisKey::Seed, self.seed.is_some()),
+        ];
+        keys.into_iter().filter_map(|(key, typed)| typed.then_some(key)).collect()
+    }
 }
 
 /// `comparisons` as it was typed.
@@ -131,7 +171,8 @@ impl Parsed {
     pub(super) fn check_analysis(&self) -> Result<(), Error> {
         let analysis = self.merged_analysis();
         let distinct = analysis.metrics.iter().collect::<HashSet<_>>().len() == analysis.metrics.len();
-        let rules: [(&'static str, bool, String); 4] = [
+        let typed = self.file.analysis.typed_keys();
+        let rules: [(&'static str, bool, String); 5] = [
             ("metrics", distinct && !analysis.metrics.is_empty(), "a list of metrics, each of them once".to_string()),
             (
                 "interval_level",
@@ -144,6 +185,12 @@ impl Parsed {
                 format!("between {} and {}", RESAMPLES.start(), RESAMPLES.end()),
             ),
             ("seed", analysis.seed <= SEED_MAX, format!("at most {SEED_MAX}")),
+            (
+                "declared",
+                analysis.declared.iter().all(|key| typed.contains(key)),
+                "a list of keys that stand beside it; leave it out of a file of your own, where every key is declared"
+                    .to_string(),
+            ),
         ];
         match rules.iter().find(|(_, holds, _)| !holds) {
             Some((key, _, rule)) => Err(self.analysis_error(key, format!("`analysis.{key}` must be {rule}"))),
@@ -178,6 +225,8 @@ impl Parsed {
             interval_level: typed.interval_level.unwrap_or(base.interval_level),
             resamples: typed.resamples.unwrap_or(base.resamples),
             seed: typed.seed.unwrap_or(base.seed),
+            // A stored file has every default written out, so that it says itself which keys were typed.
+            declared: typed.declared.clone().unwrap_or_else(|| typed.typed_keys()),
         }
     }
 

@@ -1,0 +1,72 @@
+//! The mixed model over all epochs: metric ~ epoch × condition + (1 | run), for the runs with true labels.
+
+use crate::aggregate::Group;
+use crate::curve::metrics::Metric;
+use crate::stats::design::{Design, Formula, Row, Unfit};
+use crate::stats::mixed::{Method, MixedFit, TermTest};
+
+/// The model of one metric in one data set and model.
+#[derive(Debug)]
+pub struct EpochModel {
+    /// The data set.
+    pub data: String,
+    /// The model.
+    pub model: String,
+    /// The metric.
+    pub metric: Metric,
+    /// Rows, one for each run and epoch with metrics.
+    pub rows: usize,
+    /// Runs with a row.
+    pub runs: usize,
+    /// The fit, or why there is none.
+    pub fit: Result<Fit, String>,
+}
+
+/// A fit by restricted maximum likelihood.
+#[derive(Debug)]
+pub struct Fit {
+    /// The tests of type III, with Satterthwaite's degrees of freedom. The conditions are compared where epoch is 0.
+    pub terms: Vec<TermTest>,
+    /// The variance of the runs' intercepts.
+    pub run_variance: f64,
+    /// The variance of the residuals.
+    pub residual_variance: f64,
+    /// The share of the variance that lies between runs.
+    pub intraclass_correlation: f64,
+}
+
+impl EpochModel {
+    /// Fits the model.
+    pub(super) fn fit(group: &Group<'_>, metric: Metric) -> EpochModel {
+        let mut rows = Vec::new();
+        let mut runs = 0;
+        for (condition, cell) in group.conditions.iter().filter_map(|found| Some((found.name, found.truth?))) {
+            for run in &cell.runs {
+                let before = rows.len();
+                rows.extend(run.epochs.iter().zip(1_u32..).filter_map(|(epoch, number)| {
+                    let value = epoch.metrics.ok()?.get(metric);
+                    Some(Row { run: &run.run, level: condition, epoch: f64::from(number), value })
+                }));
+                runs += usize::from(rows.len() > before);
+            }
+        }
+        EpochModel {
+            data: group.data.to_string(),
+            model: group.model.to_string(),
+            metric,
+            rows: rows.len(),
+            runs,
+            fit: fit(&rows).map_err(|unfit| unfit.to_string()),
+        }
+    }
+}
+
+fn fit(rows: &[Row<'_>]) -> Result<Fit, Unfit> {
+    let fitted = MixedFit::new(&Design::new(Formula::EpochByLevel, rows)?, Method::Reml)?;
+    Ok(Fit {
+        terms: fitted.term_tests()?,
+        run_variance: fitted.run_variance,
+        residual_variance: fitted.residual_variance,
+        intraclass_correlation: fitted.intraclass_correlation(),
+    })
+}
