@@ -8,8 +8,9 @@ use rayon::prelude::*;
 
 use super::anova::Partition;
 use super::groups::{Moments, moments};
-use super::t_test::welch_of;
+use super::t_test::{TTest, welch_of};
 use super::tails::Tail;
+use super::tails::range_quantiles::RangeQuantiles;
 use super::tails::studentized_range::StudentizedRange;
 use super::undefined::Undefined;
 
@@ -78,11 +79,14 @@ pub fn tukey(groups: &[&[f64]], level: f64) -> Result<Vec<Pair>, Undefined> {
 pub fn games_howell(groups: &[&[f64]], level: f64) -> Result<Vec<Result<Pair, Undefined>>, Undefined> {
     let groups: Vec<Moments> = moments(groups)?;
     let range = StudentizedRange::new(groups.len());
-    let compare = |(a, b): (usize, usize)| {
-        let welch = welch_of(&groups[a], &groups[b])?;
-        let error = welch.se / std::f64::consts::SQRT_2;
-        let critical = range.quantile(1.0 - level, welch.df);
-        Ok(Pair::new((a, b), welch.difference, (error, welch.df), &range, critical))
+    let welch = |(a, b): (usize, usize)| ((a, b), welch_of(&groups[a], &groups[b]));
+    let tests: Vec<_> = pairs(groups.len()).into_iter().map(welch).collect();
+    let degrees: Vec<f64> = tests.iter().filter_map(|(_, test)| test.as_ref().ok()).map(|test| test.df).collect();
+    let quantiles = RangeQuantiles::new(&range, 1.0 - level, &degrees);
+    let compare = |(pair, test): ((usize, usize), Result<TTest, Undefined>)| {
+        let test = test?;
+        let error = test.se / std::f64::consts::SQRT_2;
+        Ok(Pair::new(pair, test.difference, (error, test.df), &range, quantiles.at(test.df)))
     };
-    Ok(pairs(groups.len()).into_par_iter().map(compare).collect())
+    Ok(tests.into_par_iter().map(compare).collect())
 }

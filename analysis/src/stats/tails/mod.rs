@@ -4,7 +4,7 @@
 //!
 //! - [`normal`]; [`central`]: F, Student's t, chi-square
 //! - [`noncentral_t`] and [`noncentral_f`]: for intervals of effect sizes and for power
-//! - [`studentized_range`]: for comparisons of all pairs
+//! - [`studentized_range`], [`range_quantiles`]: for comparisons of all pairs
 //! - `beta`, `gamma`: incomplete beta and gamma functions; `scale_mixture`: averages over an estimated standard deviation;
 //!   `root`: where a function is zero
 
@@ -14,6 +14,7 @@ mod gamma;
 pub mod noncentral_f;
 pub mod noncentral_t;
 pub mod normal;
+pub mod range_quantiles;
 mod root;
 mod scale_mixture;
 pub mod studentized_range;
