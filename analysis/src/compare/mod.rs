@@ -12,7 +12,7 @@
 //! - [`family`]: p-values corrected together
 //! - [`by_epoch`]: the mixed model over all epochs
 //! - [`plan`]: what the seeds can find, and how many are needed
-//! - [`reason`]: why there is no value, with the conditions' names
+//! - `reason`: why there is no value, with the conditions' names
 
 pub mod by_epoch;
 pub mod contrast;
