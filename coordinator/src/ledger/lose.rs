@@ -127,7 +127,7 @@ fn lose(context: &mut Context<'_>, rows: &[Row], error: &str) -> Result<(), Erro
     let mut studies: BTreeMap<i64, (bool, i64)> = BTreeMap::new();
     for row in rows {
         let state = if row.goes_on { "pending" } else { "cancelled" };
-        // `tried_fence` stays: no lease that is still held has this run in it, and the next one has a higher fence.
+        // `tried_fence` stays: a lease that is still held may commit the run again, or fail it, and the next one has a higher fence.
         context.execute(
             "UPDATE runs SET state = ?3, part_id = NULL, attempts = 0, error = '', worker = ''
              WHERE shard_id = ?1 AND place = ?2",

@@ -1,8 +1,8 @@
 //! Products of numbers rounded to bfloat16, twice as fast as those of f32 where a processor has instructions for them (AVX-512 BF16):
 //! enough to tell what may be near from what may not, where the bounds know how coarse they are.
 //!
-//! This is the only unsafe code here: pulp has no vectors of bfloat16. What it computes is compared with f32 in the test below, and the
-//! search without it in `tests/probe.rs`.
+//! This is the only unsafe code here: pulp has no vectors of bfloat16. The test below compares what it computes with f64, and `tests/probe.rs`
+//! the answers with those of the search without it.
 
 use std::ops::Range;
 
