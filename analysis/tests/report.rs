@@ -85,9 +85,10 @@ async fn the_page_holds_all_it_needs() {
     let fixture = Fixture::write(&Shape::default());
     report(&fixture).await.unwrap();
     let page = page(&fixture);
-    for outside in ["<script", "<link", "src=\"http", "@import", "url(http"] {
+    for outside in ["<script src", "<link", "src=\"", "@import", "url(", "fetch(", "XMLHttpRequest", "import("] {
         assert!(!page.contains(outside), "{outside}");
     }
+    assert!(page.contains("default-src 'none'"));
     assert_eq!(page.matches("<svg").count(), 8);
 }
 
@@ -274,10 +275,14 @@ async fn what_cannot_be_reported_is_one_clear_sentence() {
 /// Names of classes are the user's; on the page they are text.
 #[tokio::test]
 async fn names_cannot_break_the_page() {
-    let shape = Shape { classes: vec!["<script>alert(1)</script>", "b & c"], ..Shape::default() };
+    let shape = Shape { classes: vec!["</script><script>alert(1)</script>", "b & c"], ..Shape::default() };
     let fixture = Fixture::write(&shape);
     report(&fixture).await.unwrap();
-    assert!(!page(&fixture).contains("<script"));
+    let page = page(&fixture);
+    assert!(!page.contains("<script>alert"));
+    // The page's own script, and the values of every figure.
+    assert_eq!(page.matches("<script").count(), page.matches("</script>").count());
+    assert_eq!(page.matches("<script").count(), 1 + page.matches("<figure").count());
 }
 
 /// The program's own options find the same study.

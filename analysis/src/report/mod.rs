@@ -2,7 +2,8 @@
 //!
 //! - [`tables`]: the tables as files, with [`comparison_tables`] and [`whole_tables`] for those of comparisons
 //! - [`headline`]: the study's result in a few lines
-//! - [`page`]: the page, with [`page_numbers`] for how numbers are written and `style.css` for how it looks
+//! - [`page`]: the page, with [`page_numbers`] for how numbers are written, `style.css` for how it looks and `script.js` for what it
+//!   answers to a pointer; [`page_figures`]: the figures in it
 //! - [`page_tables`] and [`page_settings`]: what was run and with which settings; [`page_comparisons`], [`page_controls`],
 //!   [`page_maps`] and [`page_models`]: the comparisons; [`page_methods`]: the paragraph for a paper; [`page_notes`]: why cells are empty
 //! - [`citation`]: what to cite, as BibTeX
@@ -14,6 +15,7 @@ pub mod headline;
 pub mod page;
 pub mod page_comparisons;
 pub mod page_controls;
+pub mod page_figures;
 pub mod page_maps;
 pub mod page_methods;
 pub mod page_models;

@@ -1,16 +1,19 @@
 //! The report's page: one HTML file with its style and figures inside, so that it opens anywhere and offline.
+//! A small script shows values under the pointer; where scripts are off, the page is a still one.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::page_numbers::count;
 use super::{
-    Contents, page_comparisons, page_controls, page_maps, page_methods, page_models, page_settings, page_tables,
+    Contents, page_comparisons, page_controls, page_figures, page_maps, page_methods, page_models, page_settings,
+    page_tables,
 };
-use crate::aggregate::groups;
-use crate::figure::Figure;
 use crate::stats::paper_table::CAVEAT;
 
 const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+/// Nothing is fetched from anywhere: what the page shows is inside it.
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
 /// The page as HTML. `time` is the report's name.
 pub(super) fn page(contents: &Contents, time: &str) -> String {
@@ -21,6 +24,7 @@ pub(super) fn page(contents: &Contents, time: &str) -> String {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
                 title { (study.name) " – curvefleet report" }
                 style { (PreEscaped(STYLE)) }
             }
@@ -28,7 +32,7 @@ pub(super) fn page(contents: &Contents, time: &str) -> String {
                 (header(contents, time))
                 main {
                     (what_was_run(contents))
-                    (figures(contents))
+                    (page_figures::figures(contents))
                     section id="performance" {
                         h2 { "Final performance" }
                         (page_tables::performance(&contents.results))
@@ -59,6 +63,7 @@ pub(super) fn page(contents: &Contents, time: &str) -> String {
                         a href="https://doi.org/10.1371/journal.pcbi.1012286" { "doi 10.1371/journal.pcbi.1012286" } "."
                     }
                 }
+                script { (PreEscaped(SCRIPT)) }
             }
         }
     };
@@ -137,39 +142,6 @@ pub(super) fn plural<'a>(number: usize, one: &'a str, many: &'a str) -> &'a str 
     if number == 1 { one } else { many }
 }
 
-fn figures(contents: &Contents) -> Markup {
-    let groups = groups(&contents.results);
-    html! {
-        section id="figures" {
-            h2 { "Figures" }
-            @if contents.figures.iter().all(Vec::is_empty) { p { "There is no curve to draw yet." } }
-            @for (group, drawn) in groups.iter().zip(&contents.figures) {
-                @if groups.len() > 1 && !drawn.is_empty() { h3 { (group.data) ", " (group.model) } }
-                @for figure in drawn { (one_figure(figure)) }
-            }
-        }
-    }
-}
-
-fn one_figure(figure: &Figure) -> Markup {
-    html! {
-        figure {
-            (PreEscaped(&figure.svg))
-            figcaption { b { (figure.title) ". " } (figure.caption) " " (figure_files(figure)) }
-        }
-    }
-}
-
-/// Links to a figure's files.
-fn figure_files(figure: &Figure) -> Markup {
-    html! {
-        @for (place, (ending, name)) in [("svg", "SVG"), ("pdf", "PDF"), ("png", "PNG")].into_iter().enumerate() {
-            @if place > 0 { " · " }
-            a href=(format!("figures/{}.{ending}", figure.name)) { (name) }
-        }
-    }
-}
-
 /// Links to a table's files.
 pub(super) fn files(table: &str) -> Markup {
     html! {
@@ -223,7 +195,7 @@ fn tables_and_figures(contents: &Contents) -> Markup {
                         tr {
                             td { "figure" }
                             td { (figure.title) }
-                            td { (figure_files(figure)) }
+                            td { (page_figures::figure_files(figure)) }
                         }
                     }
                 }
