@@ -9,6 +9,7 @@ use curvefleet_proto::store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tonic::service::Routes;
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
@@ -82,28 +83,63 @@ impl Coordinator {
             }
         }
         let (stop, stopping) = watch::channel(false);
-        let manifests = Arc::new(Manifests::new(handle.clone(), store.clone()));
-        let core = Core {
-            ledger: handle.clone(),
-            store: store.clone(),
-            manifests: manifests.clone(),
-            rates: Rates::new(settings.lease_ms),
-            settings,
-            clock,
-            stopping: stopping.clone(),
-            submitting: tokio::sync::Mutex::new(()),
-        };
-        let stopped = stopped(stopping.clone());
-        let (health, served) = server::serve(listener, Arc::new(core), stopped).await?;
+        let (core, tasks) = begin(handle.clone(), store.clone(), settings, clock, &stopping);
+        let (health, served) = server::serve(listener, core.clone(), stopped(stopping)).await?;
         let server = tokio::spawn(served);
-        let tasks = vec![
-            tokio::spawn(sweep(handle.clone(), settings, stopping.clone())),
-            tokio::spawn({
-                let manifests = manifests.clone();
-                async move { manifests.keep(stopping).await }
-            }),
-        ];
+        let manifests = core.manifests.clone();
         Ok(Running { address, store, ledger_place, handle, manifests, health, stop, server, tasks, writer })
+    }
+}
+
+/// The services' core, and the tasks that look after leases and manifests until `stopping`.
+fn begin(
+    handle: Handle,
+    store: Store,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    stopping: &watch::Receiver<bool>,
+) -> (Arc<Core>, Vec<JoinHandle<()>>) {
+    let manifests = Arc::new(Manifests::new(handle.clone(), store.clone()));
+    let tasks = vec![
+        tokio::spawn(sweep(handle.clone(), settings, stopping.clone())),
+        tokio::spawn({
+            let (manifests, stopping) = (manifests.clone(), stopping.clone());
+            async move { manifests.keep(stopping).await }
+        }),
+    ];
+    let core = Core {
+        ledger: handle,
+        store,
+        manifests,
+        rates: Rates::new(settings.lease_ms),
+        settings,
+        clock,
+        stopping: stopping.clone(),
+        submitting: tokio::sync::Mutex::new(()),
+    };
+    (Arc::new(core), tasks)
+}
+
+/// A coordinator without a socket: its services are called in its own process. It is all in the runtime that it was started in, and
+/// ends with it, as a killed coordinator does.
+#[derive(Debug)]
+pub struct Embedded {
+    /// The services.
+    pub services: Routes,
+    /// The ledger.
+    pub ledger: Handle,
+    /// Keeps the services from ending.
+    _stop: watch::Sender<bool>,
+    _writer: Writer,
+}
+
+impl Coordinator {
+    /// Starts a coordinator without a socket on the runtime at hand, over a ledger and a store that are open already, by this clock.
+    pub fn embed(ledger: Box<dyn Ledger>, store: Store, settings: Settings, clock: Arc<dyn Clock>) -> Embedded {
+        let (writer, handle) = writer::start_task(ledger, clock.clone());
+        let (stop, stopping) = watch::channel(false);
+        let (core, _) = begin(handle.clone(), store, settings, clock, &stopping);
+        Embedded { services: server::routes(core), ledger: handle, _stop: stop, _writer: writer }
     }
 }
 
@@ -206,6 +242,7 @@ async fn sweep(ledger: Handle, settings: Settings, stopping: watch::Receiver<boo
     tokio::pin!(stopped);
     loop {
         tokio::select! {
+            biased;
             _ = ticks.tick() => {}
             () = &mut stopped => return,
         }

@@ -24,6 +24,6 @@ mod rates;
 mod server;
 mod service;
 
-pub use coordinator::{Coordinator, Running, run};
+pub use coordinator::{Coordinator, Embedded, Running, run};
 pub use error::Error;
 pub use options::Options;

@@ -9,6 +9,7 @@ use curvefleet_proto::v1::FILE_DESCRIPTOR_SET;
 use curvefleet_proto::v1::study_service_server::StudyServiceServer;
 use curvefleet_proto::v1::worker_service_server::WorkerServiceServer;
 use tokio::net::TcpListener;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
@@ -52,21 +53,25 @@ pub(crate) async fn serve(
     let reflection = describe().build_v1().map_err(|error| Error::Server(error.to_string()))?;
     // grpcurl and older tools still ask the alpha version.
     let reflection_alpha = describe().build_v1alpha().map_err(|error| Error::Server(error.to_string()))?;
+    let served = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
+        .add_routes(routes(core))
+        .add_service(health)
+        .add_service(reflection)
+        .add_service(reflection_alpha)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop);
+    Ok((Health(reporter), served))
+}
+
+/// The services for people and for workers.
+pub(crate) fn routes(core: Arc<Core>) -> Routes {
     let studies = StudyServiceServer::new(StudyApi::new(core.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let workers = WorkerServiceServer::new(WorkerApi::new(core))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let served = Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
-        .add_service(health)
-        .add_service(reflection)
-        .add_service(reflection_alpha)
-        .add_service(studies)
-        .add_service(workers)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop);
-    Ok((Health(reporter), served))
+    Routes::new(studies).add_service(workers)
 }

@@ -18,6 +18,7 @@ pub(super) fn start(core: Arc<Core>, mut requests: Streaming<HeartbeatRequest>) 
     tokio::spawn(async move {
         let stopped = stopped(core.stopping.clone());
         let end = tokio::select! {
+            biased;
             end = answer_all(&core, &mut requests, &sender) => end,
             () = stopped => Err(refuse::stopping()),
         };

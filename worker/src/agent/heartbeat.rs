@@ -4,16 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use curvefleet_proto::v1::worker_service_client::WorkerServiceClient;
 use curvefleet_proto::v1::{HeartbeatRequest, HeartbeatResponse, Held, RegisterRequest};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
-use tonic::transport::Channel;
 
 use super::Shared;
+use super::link::Client;
 
 /// An answer that takes longer than this part of a lease is not waited for: time is left to ask again, or someone else.
 const LEASE_PARTS: u32 = 3;
@@ -63,7 +62,7 @@ pub async fn keep(shared: Arc<Shared>, registration: RegisterRequest, times: Tim
 /// Sends heartbeats until the stream breaks; `heard` is when the last one that was answered was sent.
 async fn one_stream(
     shared: &Shared,
-    mut client: WorkerServiceClient<Channel>,
+    mut client: Client,
     registration: &RegisterRequest,
     times: Times,
     heard: &mut Instant,

@@ -11,8 +11,12 @@ use curvefleet_proto::v1::{
     CommitRequest, FailRequest, LeaseRequest, LeaseResponse, RegisterRequest, RegisterResponse, ReleaseRequest,
 };
 use sha2::{Digest as _, Sha256};
-use tonic::transport::{Channel, Endpoint};
+use tonic::body::Body;
+use tonic::codegen::http;
+use tonic::transport::Endpoint;
 use tonic::{Code, Status};
+use tower::ServiceExt as _;
+use tower::util::BoxCloneSyncService;
 
 use crate::rng::{self, Stream};
 
@@ -27,10 +31,15 @@ const RETRY_AT_MOST: Duration = Duration::from_secs(15);
 /// How often an idle connection is tried, and how long its answer may take: a dead coordinator is noticed well within a lease.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
+/// A way to a coordinator: what takes requests of gRPC and answers them.
+pub type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Status>;
+/// Calls a coordinator.
+pub type Client = WorkerServiceClient<Transport>;
+
 /// A connection to one of the coordinators that mends itself.
 #[derive(Debug, Clone)]
 pub struct Link {
-    clients: Arc<[WorkerServiceClient<Channel>]>,
+    clients: Arc<[Client]>,
     /// Counts the coordinators called so far; the one to call is the remainder by their number.
     at: Arc<AtomicUsize>,
     /// Counts the troubles, so that each draws pauses of its own.
@@ -86,7 +95,15 @@ impl Link {
     /// # Errors
     /// If there is no URL, or one of them is no URL with `http://`.
     pub fn new(urls: &[String], worker: &str) -> Result<Link, String> {
-        let clients: Arc<[_]> = urls.iter().map(|url| client(url)).collect::<Result<Vec<_>, _>>()?.into();
+        Link::over(urls.iter().map(|url| transport(url)).collect::<Result<_, _>>()?, worker)
+    }
+
+    /// A link over these ways.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn over(transports: Vec<Transport>, worker: &str) -> Result<Link, String> {
+        let clients: Arc<[_]> = transports.into_iter().map(client).collect();
         if clients.is_empty() {
             return Err("--coordinator names no coordinator; it looks like http://127.0.0.1:7700".to_string());
         }
@@ -96,7 +113,7 @@ impl Link {
     }
 
     /// The bare client of the coordinator at hand, for the heartbeat stream.
-    pub fn client(&self) -> (WorkerServiceClient<Channel>, Called) {
+    pub fn client(&self) -> (Client, Called) {
         let at = self.at.load(Ordering::Relaxed);
         (self.clients[at % self.clients.len()].clone(), Called(at))
     }
@@ -182,11 +199,7 @@ impl Link {
     }
 
     /// Calls until there is an answer that is not about the connection.
-    async fn insist<T, F>(
-        &self,
-        call: &'static str,
-        attempt: impl Fn(WorkerServiceClient<Channel>) -> F,
-    ) -> Result<T, Status>
+    async fn insist<T, F>(&self, call: &'static str, attempt: impl Fn(Client) -> F) -> Result<T, Status>
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
@@ -207,8 +220,8 @@ impl Link {
     }
 }
 
-/// A client that connects with its first call.
-fn client(url: &str) -> Result<WorkerServiceClient<Channel>, String> {
+/// A way that connects with its first call.
+fn transport(url: &str) -> Result<Transport, String> {
     let refused = |reason: &str| {
         format!("the coordinator's URL `{url}` cannot be used: {reason}; it looks like http://127.0.0.1:7700")
     };
@@ -222,9 +235,13 @@ fn client(url: &str) -> Result<WorkerServiceClient<Channel>, String> {
         .keep_alive_timeout(KEEPALIVE)
         .keep_alive_while_idle(true)
         .connect_lazy();
-    Ok(WorkerServiceClient::new(channel)
+    Ok(BoxCloneSyncService::new(channel.map_err(|error| Status::from_error(error.into()))))
+}
+
+fn client(transport: Transport) -> Client {
+    WorkerServiceClient::new(transport)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES))
+        .max_encoding_message_size(MAX_MESSAGE_BYTES)
 }
 
 /// Whether a later call may go better without anyone doing anything.
