@@ -98,6 +98,7 @@ impl Worker {
             slots: 1,
             backend: "none".to_string(),
             version: env!("CARGO_PKG_VERSION").to_string(),
+            ..RegisterRequest::default()
         };
         let registered = self.client.register(register).await?.into_inner();
         let (stop, stopped) = oneshot::channel();
@@ -106,7 +107,7 @@ impl Worker {
         let is_time_up = || work.until.is_some_and(|until| Instant::now() >= until);
         while done.load(Ordering::Relaxed) < work.runs && !is_time_up() {
             let began = Instant::now();
-            let request = LeaseRequest { worker: self.name.clone(), shards: 1 };
+            let request = LeaseRequest { worker: self.name.clone(), shards: 1, ..LeaseRequest::default() };
             let leased = self.client.lease(request).await?.into_inner();
             self.latencies.lease.push(micros(began));
             if leased.leases.is_empty() {
@@ -170,7 +171,8 @@ async fn beat(
     loop {
         let held = held.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let began = Instant::now();
-        let beat = HeartbeatRequest { worker: worker.clone(), held, epochs_per_second: 1.0 };
+        let beat =
+            HeartbeatRequest { worker: worker.clone(), held, epochs_per_second: 1.0, ..HeartbeatRequest::default() };
         beats.send(beat).await?;
         answers.message().await?.ok_or("the coordinator ends a stream of heartbeats")?;
         latencies.push(micros(began));

@@ -152,3 +152,68 @@ fn write(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc as threads;
+
+    use super::super::commit::Commit;
+    use super::super::heartbeat::Heartbeat;
+    use super::*;
+    use crate::clock::SystemClock;
+
+    /// Tells of each batch before it refuses it, and goes on when it is told to.
+    struct Recorder {
+        batches: threads::Sender<Vec<Request>>,
+        go_on: threads::Receiver<()>,
+    }
+
+    impl Ledger for Recorder {
+        fn transact(&mut self, _: u64, requests: Vec<Request>) -> Vec<Result<Reply, Error>> {
+            let replies = requests.iter().map(|_| Err(Error::Closed)).collect();
+            self.batches.send(requests).unwrap();
+            self.go_on.recv().unwrap();
+            replies
+        }
+    }
+
+    fn commit(runs: usize) -> Commit {
+        let runs = (0..runs).map(|run| (run.to_string(), String::new())).collect();
+        let (worker, shard, part, sha256) = Default::default();
+        Commit { worker, shard, fence: 1, part, size_bytes: 1, sha256, runs }
+    }
+
+    #[tokio::test]
+    async fn signs_of_life_overtake_work_and_batches_stay_short() {
+        let (batches, batch) = threads::channel();
+        let (go, go_on) = threads::channel();
+        let (writer, handle) = start(Box::new(Recorder { batches, go_on }), Arc::new(SystemClock)).unwrap();
+        let mut asked = Vec::new();
+        let mut ask = |request: Request| {
+            let (answer, answered) = oneshot::channel();
+            let queue = if request.is_sign_of_life() { &handle.urgent } else { &handle.ordinary };
+            queue.try_send(Waiting { request, answer }).unwrap_or_else(|_| panic!("the queue has room"));
+            asked.push(answered);
+        };
+        ask(commit(1).into());
+        // The first batch is at work while the rest arrives.
+        assert_eq!(batch.recv().unwrap().len(), 1);
+        for _ in 0..5 {
+            ask(commit(BATCH_RUNS / 2).into());
+        }
+        ask(Heartbeat { worker: "a".to_string(), held: Vec::new() }.into());
+        let mut commits = Vec::new();
+        for beats in [1, 0, 0] {
+            go.send(()).unwrap();
+            let batch = batch.recv().unwrap();
+            assert_eq!(batch.iter().filter(|request| request.is_sign_of_life()).count(), beats);
+            commits.push(batch.len() - beats);
+        }
+        assert_eq!(commits, [2, 2, 1]);
+        go.send(()).unwrap();
+        for answered in asked {
+            assert!(answered.await.unwrap().is_err());
+        }
+        writer.close().await;
+    }
+}
