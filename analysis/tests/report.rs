@@ -48,14 +48,29 @@ async fn a_whole_study_gives_page_figures_and_tables() {
     {
         assert!(files.contains_key(&format!("figures/{figure}-gestures-lstm.svg")), "{figure}");
         assert!(files[&format!("figures/{figure}-gestures-lstm.png")].starts_with(b"\x89PNG"), "{figure}");
+        assert!(files[&format!("figures/{figure}-gestures-lstm.pdf")].starts_with(b"%PDF-"), "{figure}");
     }
-    for name in ["metrics", "condition_means", "performance", "significance", "missing"] {
+    for name in [
+        "metrics",
+        "condition_means",
+        "performance",
+        "significance",
+        "missing",
+        "map_tests",
+        "likelihood_ratio",
+        "cluster_robust",
+        "interquartile_means",
+        "performance_profiles",
+    ] {
         assert!(files[&format!("tables/{name}.parquet")].starts_with(b"PAR1"), "{name}");
     }
     assert_eq!(table(&fixture, "metrics").len(), 1 + 18 * 4);
     assert_eq!(table(&fixture, "condition_means").len(), 1 + 6 * 4 * 11);
     assert_eq!(table(&fixture, "significance").len(), 1 + 4 * 5);
     assert_eq!(table(&fixture, "missing").len(), 1);
+    let references = String::from_utf8(files["references.bib"].clone()).unwrap();
+    assert!(references.contains("10.1371/journal.pcbi.1012286") && references.contains("@misc{study-synthetic,"));
+    assert!(references.contains("year    = {2026}") && references.contains("18 runs"), "{references}");
     let page = page(&fixture);
     assert!(
         page.contains("Nothing is missing")
@@ -70,10 +85,11 @@ async fn the_page_holds_all_it_needs() {
     let fixture = Fixture::write(&Shape::default());
     report(&fixture).await.unwrap();
     let page = page(&fixture);
-    for outside in ["<script", "<link", "src=\"http", "@import", "url(http"] {
+    for outside in ["<script src", "<link", "src=\"", "@import", "url(", "fetch(", "XMLHttpRequest", "import("] {
         assert!(!page.contains(outside), "{outside}");
     }
-    assert_eq!(page.matches("<svg").count(), 4);
+    assert!(page.contains("default-src 'none'"));
+    assert_eq!(page.matches("<svg").count(), 8);
 }
 
 #[tokio::test]
@@ -259,10 +275,14 @@ async fn what_cannot_be_reported_is_one_clear_sentence() {
 /// Names of classes are the user's; on the page they are text.
 #[tokio::test]
 async fn names_cannot_break_the_page() {
-    let shape = Shape { classes: vec!["<script>alert(1)</script>", "b & c"], ..Shape::default() };
+    let shape = Shape { classes: vec!["</script><script>alert(1)</script>", "b & c"], ..Shape::default() };
     let fixture = Fixture::write(&shape);
     report(&fixture).await.unwrap();
-    assert!(!page(&fixture).contains("<script"));
+    let page = page(&fixture);
+    assert!(!page.contains("<script>alert"));
+    // The page's own script, and the values of every figure.
+    assert_eq!(page.matches("<script").count(), page.matches("</script>").count());
+    assert_eq!(page.matches("<script").count(), 1 + page.matches("<figure").count());
 }
 
 /// The program's own options find the same study.

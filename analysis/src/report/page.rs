@@ -1,14 +1,19 @@
 //! The report's page: one HTML file with its style and figures inside, so that it opens anywhere and offline.
+//! A small script shows values under the pointer; where scripts are off, the page is a still one.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::page_numbers::count;
-use super::{Contents, page_comparisons, page_controls, page_methods, page_models, page_settings, page_tables};
-use crate::aggregate::groups;
-use crate::figure::Figure;
+use super::{
+    Contents, page_comparisons, page_controls, page_figures, page_maps, page_methods, page_models, page_settings,
+    page_tables,
+};
 use crate::stats::paper_table::CAVEAT;
 
 const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+/// Nothing is fetched from anywhere: what the page shows is inside it.
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
 /// The page as HTML. `time` is the report's name.
 pub(super) fn page(contents: &Contents, time: &str) -> String {
@@ -19,6 +24,7 @@ pub(super) fn page(contents: &Contents, time: &str) -> String {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
                 title { (study.name) " – curvefleet report" }
                 style { (PreEscaped(STYLE)) }
             }
@@ -26,7 +32,7 @@ pub(super) fn page(contents: &Contents, time: &str) -> String {
                 (header(contents, time))
                 main {
                     (what_was_run(contents))
-                    (figures(contents))
+                    (page_figures::figures(contents))
                     section id="performance" {
                         h2 { "Final performance" }
                         (page_tables::performance(&contents.results))
@@ -34,15 +40,18 @@ pub(super) fn page(contents: &Contents, time: &str) -> String {
                     }
                     (page_comparisons::comparisons(&contents.comparisons, study))
                     (page_controls::controls(&contents.comparisons, study))
+                    (page_maps::map_tests(&contents.comparisons, study))
+                    (page_maps::all_runs(&contents.comparisons))
                     (page_models::mixed_models(&contents.comparisons))
                     (page_models::planning(&contents.comparisons))
-                    (page_methods::methods(contents))
+                    (page_methods::methods(contents, time))
                     section id="significance" {
                         h2 { "The paper's significance table" }
                         p class="note" { (CAVEAT) }
                         @for (network, lines) in &contents.significance {
                             @if contents.significance.len() > 1 { h3 { (network) } }
                             (page_tables::significance(lines))
+                            (page_maps::cluster_robust(&contents.comparisons, network))
                         }
                         (files("significance"))
                     }
@@ -54,6 +63,7 @@ pub(super) fn page(contents: &Contents, time: &str) -> String {
                         a href="https://doi.org/10.1371/journal.pcbi.1012286" { "doi 10.1371/journal.pcbi.1012286" } "."
                     }
                 }
+                script { (PreEscaped(SCRIPT)) }
             }
         }
     };
@@ -76,6 +86,8 @@ fn header(contents: &Contents, time: &str) -> Markup {
                 a href="#performance" { "Final performance" }
                 a href="#comparisons" { "Comparisons" }
                 a href="#controls" { "True against shuffled" }
+                a href="#map-tests" { "Whole maps" }
+                a href="#all-runs" { "All runs together" }
                 a href="#mixed-model" { "Mixed model" }
                 a href="#planning" { "Planning" }
                 a href="#methods" { "Methods" }
@@ -130,33 +142,6 @@ pub(super) fn plural<'a>(number: usize, one: &'a str, many: &'a str) -> &'a str 
     if number == 1 { one } else { many }
 }
 
-fn figures(contents: &Contents) -> Markup {
-    let groups = groups(&contents.results);
-    html! {
-        section id="figures" {
-            h2 { "Figures" }
-            @if contents.figures.iter().all(Vec::is_empty) { p { "There is no curve to draw yet." } }
-            @for (group, drawn) in groups.iter().zip(&contents.figures) {
-                @if groups.len() > 1 && !drawn.is_empty() { h3 { (group.data) ", " (group.model) } }
-                @for figure in drawn { (one_figure(figure)) }
-            }
-        }
-    }
-}
-
-fn one_figure(figure: &Figure) -> Markup {
-    let link = |ending: &str| format!("figures/{}.{ending}", figure.name);
-    html! {
-        figure {
-            (PreEscaped(&figure.svg))
-            figcaption {
-                b { (figure.title) ". " } (figure.caption) " "
-                a href=(link("svg")) { "SVG" } " · " a href=(link("png")) { "PNG" }
-            }
-        }
-    }
-}
-
 /// Links to a table's files.
 pub(super) fn files(table: &str) -> Markup {
     html! {
@@ -181,6 +166,11 @@ fn tables_and_figures(contents: &Contents) -> Markup {
             "true against shuffled labels: chance level, selectivity, effect sizes, Welch's test, permutation test",
         ),
         ("mixed_model", "the mixed model over all epochs: tests of its terms, variance components"),
+        ("map_tests", "the cluster-based permutation test of whole maps, a row for each cluster"),
+        ("interquartile_means", "the interquartile mean of all runs, with true and with shuffled labels"),
+        ("performance_profiles", "the share of runs above every threshold"),
+        ("likelihood_ratio", "likelihood-ratio tests of nested mixed models"),
+        ("cluster_robust", "the models of the paper's table with cluster-robust errors, by run"),
         ("planning", "what the study's seeds can find, and how many a difference needs"),
         ("significance", "the paper's significance table"),
         ("missing", "runs and epochs that are not in this report, and why"),
@@ -205,10 +195,7 @@ fn tables_and_figures(contents: &Contents) -> Markup {
                         tr {
                             td { "figure" }
                             td { (figure.title) }
-                            td {
-                                a href=(format!("figures/{}.svg", figure.name)) { "SVG" } " · "
-                                a href=(format!("figures/{}.png", figure.name)) { "PNG" }
-                            }
+                            td { (page_figures::figure_files(figure)) }
                         }
                     }
                 }
