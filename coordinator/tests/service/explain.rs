@@ -83,7 +83,7 @@ async fn a_run_is_explained_from_its_submission_to_its_end() {
     fleet
         .says(&runs[0], &["waits with its shard", "may be given out in 1 s", "another worker than w", "failed once"])
         .await;
-    fleet.says("one", &["waits out a pause", "training diverged"]).await;
+    fleet.says("one", &["waits out a pause"]).await;
     fleet.clock.turn(1_000);
     fleet.says(&runs[0], &["the next to be given out", "2 workers take work"]).await;
     let again = fleet.lease("v", 1).await.remove(0);
