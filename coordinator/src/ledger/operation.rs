@@ -2,8 +2,8 @@
 
 use super::sql::Context;
 use super::{
-    Error, audit, cancel, check, commit, drain, expire, fail, heartbeat, lease, logs, lose, manifest, pause, register,
-    release, retry, runs, study, submit, workers,
+    Error, audit, cancel, check, commit, drain, expire, explain, fail, heartbeat, lease, logs, lose, manifest, pause,
+    register, release, retry, runs, study, submit, workers,
 };
 
 /// A request with the answer that belongs to it.
@@ -80,6 +80,7 @@ operations! {
     Lose: lose::Lose => lose::Lost,
     ListRuns: runs::ListRuns => runs::Page,
     Logs: logs::Logs => logs::Attempts,
+    Explain: explain::Explain => explain::Explained,
     Register: register::Register => (),
     ListWorkers: workers::ListWorkers => Vec<workers::Worker>,
     Lease: lease::Lease => lease::Leased,
@@ -119,6 +120,7 @@ impl Request {
             | Request::ListRuns(_)
             | Request::CommittedParts(_)
             | Request::Logs(_)
+            | Request::Explain(_)
             | Request::ListWorkers(_)
             | Request::ListAudit(_)
             | Request::StaleManifests(_)
@@ -166,6 +168,7 @@ impl Reply {
             | Reply::ListRuns(_)
             | Reply::CommittedParts(_)
             | Reply::Logs(_)
+            | Reply::Explain(_)
             | Reply::Register(())
             | Reply::ListWorkers(_)
             | Reply::ListAudit(_)
