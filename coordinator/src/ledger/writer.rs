@@ -154,6 +154,7 @@ fn write(
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::sync::mpsc as threads;
 
@@ -201,7 +202,7 @@ mod tests {
         for _ in 0..5 {
             ask(commit(BATCH_RUNS / 2).into());
         }
-        ask(Heartbeat { worker: "a".to_string(), held: Vec::new() }.into());
+        ask(Heartbeat { worker: "a".to_string(), session: String::new(), held: Vec::new() }.into());
         let mut commits = Vec::new();
         for beats in [1, 0, 0] {
             go.send(()).unwrap();
