@@ -23,7 +23,8 @@ fn chromium() -> Option<PathBuf> {
 fn dump(chromium: &Path, page: &Path, driver: &str) -> String {
     let html = std::fs::read_to_string(page).unwrap();
     let driven = page.with_file_name("driven.html");
-    std::fs::write(&driven, html.replace("</body>", &format!("<script>(() => {{ {driver} }})();</script></body>"))).unwrap();
+    std::fs::write(&driven, html.replace("</body>", &format!("<script>(() => {{ {driver} }})();</script></body>")))
+        .unwrap();
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new(chromium)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1280,2400", "--dump-dom"])

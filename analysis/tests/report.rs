@@ -246,7 +246,9 @@ async fn a_study_whose_runs_all_failed_has_a_report() {
 async fn what_cannot_be_reported_is_one_clear_sentence() {
     let fixture = Fixture::write(&Shape::default());
     let options = |study: &str| Options {
-        study: study.to_string(),
+        studies: vec![study.to_string()],
+        watch: false,
+        every: 10,
         store: fixture.store.url().to_string(),
         name: Some(TIME.to_string()),
         json: false,
@@ -289,8 +291,14 @@ async fn names_cannot_break_the_page() {
 #[tokio::test]
 async fn the_command_line_writes_the_report_and_names_it() {
     let fixture = Fixture::write(&Shape::default());
-    let options =
-        Options { study: "synthetic".to_string(), store: fixture.store.url().to_string(), name: None, json: true };
+    let options = Options {
+        studies: vec!["synthetic".to_string()],
+        watch: false,
+        every: 10,
+        store: fixture.store.url().to_string(),
+        name: None,
+        json: true,
+    };
     let summary = run(options, std::time::UNIX_EPOCH, []).await.unwrap();
     assert_eq!(summary.folder, report_folder("synthetic", "1970-01-01T00-00-00Z"));
     let json: serde_json::Value = serde_json::from_str(&summary.to_json()).unwrap();

@@ -4,6 +4,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::page_numbers::count;
+use super::watch::Renewal;
 use super::{
     Contents, page_comparisons, page_controls, page_figures, page_maps, page_methods, page_models, page_settings,
     page_tables,
@@ -12,11 +13,13 @@ use crate::stats::paper_table::CAVEAT;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
+/// A page is not loaded again faster than a person can read a line of it.
+const LEAST_RELOAD_SECONDS: u64 = 5;
 /// Nothing is fetched from anywhere: what the page shows is inside it.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
-/// The page as HTML. `time` is the report's name.
-pub(super) fn page(contents: &Contents, time: &str) -> String {
+/// The page as HTML. `time` is the report's name; `renewal` says that the page is written again while runs arrive.
+pub(super) fn page(contents: &Contents, time: &str, renewal: Option<&Renewal>) -> String {
     let study = &contents.results.stored.study;
     let document = html! {
         (DOCTYPE)
@@ -27,8 +30,12 @@ pub(super) fn page(contents: &Contents, time: &str) -> String {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 title { (study.name) " – curvefleet report" }
                 style { (PreEscaped(STYLE)) }
+                @if let Some(renewal) = renewal {
+                    noscript { meta http-equiv="refresh" content=(renewal.every_seconds.max(LEAST_RELOAD_SECONDS)); }
+                }
             }
             body {
+                @if let Some(renewal) = renewal { (renewed(contents, renewal)) }
                 (header(contents, time))
                 main {
                     (what_was_run(contents))
@@ -70,6 +77,19 @@ pub(super) fn page(contents: &Contents, time: &str) -> String {
     document.into_string()
 }
 
+/// What a page that is renewed says at its top; the script reloads it after so many seconds.
+fn renewed(contents: &Contents, renewal: &Renewal) -> Markup {
+    let seconds = renewal.every_seconds.max(LEAST_RELOAD_SECONDS);
+    let results = &contents.results;
+    html! {
+        p class="renewed" data-renewed-seconds=(seconds) {
+            "As of " (renewal.as_of) ": " (count(results.done())) " of " (count(results.planned())) " runs are in this report. It is renewed while runs arrive, "
+            "and this page loads itself again every " (seconds) " seconds. If the watch was killed, it stays as it is; "
+            code { "curvefleet report --watch" } " goes on."
+        }
+    }
+}
+
 fn header(contents: &Contents, time: &str) -> Markup {
     let study = &contents.results.stored.study;
     html! {
@@ -77,7 +97,7 @@ fn header(contents: &Contents, time: &str) -> Markup {
             h1 { (study.name) }
             @if !study.description.is_empty() { p { (study.description) } }
             p class="soft small" {
-                "Report of " (time) " · " span class="chip" { "preset " (study.preset.as_str()) }
+                "Report " (time) " · " span class="chip" { "preset " (study.preset.as_str()) }
             }
             ul class="headline" { @for line in &contents.headline { li { (line) } } }
             nav {
@@ -123,6 +143,7 @@ fn what_was_run(contents: &Contents) -> Markup {
                 (count(study.seeds.len())) " " (plural(study.seeds.len(), "seed", "seeds")) " each, "
                 (count(study.training.epochs as usize)) " " (plural(study.training.epochs as usize, "epoch", "epochs")) "."
             }
+            @if !results.others.is_empty() { (page_settings::studies(results)) }
             ul class="counts" {
                 @for (what, number, is_loss) in counts {
                     li class=[(is_loss && number > 0).then_some("warn")] { b { (count(number)) } (what) }
