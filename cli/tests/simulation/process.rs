@@ -54,7 +54,7 @@ impl Process {
             return true;
         }
         let own = Duration::from_millis((now_ms - life.began_ms) * self.rate / 1_000);
-        life.runtime.block_on(tokio::time::sleep_until(life.began + own));
+        life.runtime.block_on(async { tokio::time::sleep_until(life.began + own).await });
         !life.main.is_finished()
     }
 }
