@@ -5,8 +5,12 @@ use std::path::PathBuf;
 use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files =
-        ["curvefleet/v1/types.proto", "curvefleet/v1/study_service.proto", "curvefleet/v1/worker_service.proto"];
+    let files = [
+        "curvefleet/v1/types.proto",
+        "curvefleet/v1/study_service.proto",
+        "curvefleet/v1/worker_service.proto",
+        "curvefleet/v1/token_service.proto",
+    ];
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);

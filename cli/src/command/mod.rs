@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod certs;
 mod data;
 mod drain;
 mod export;
@@ -17,6 +18,7 @@ mod services;
 mod status;
 mod store;
 mod submit;
+mod token;
 mod verify;
 mod watch;
 mod workers;
@@ -72,6 +74,11 @@ pub enum Command {
     Audit(audit::Audit),
     /// List the workers
     Workers(workers::Workers),
+    /// Make, list and revoke the tokens that a coordinator takes
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Make certificates for TLS: a private authority, the coordinator's, and clients'
+    Certs(certs::Certs),
     /// Copy a coordinator's ledger into a new file, also while it is at work
     Backup(backup::Backup),
     /// Check whether a store can be used
@@ -118,6 +125,8 @@ impl Command {
             Command::Undrain(command) => command.execute().await,
             Command::Audit(command) => command.execute().await,
             Command::Workers(command) => command.execute().await,
+            Command::Token(command) => command.execute().await,
+            Command::Certs(command) => command.execute(),
             Command::Backup(command) => command.execute().await,
             Command::Store(command) => command.execute().await,
             Command::Gc(command) => command.execute().await,

@@ -3,9 +3,10 @@
 use std::time::SystemTime;
 
 use clap::Args;
+use curvefleet_proto::access::AccessOptions;
 use curvefleet_proto::v1::WriteManifestRequest;
 
-use crate::client;
+use crate::client::Way;
 use crate::failure::Failure;
 use crate::output::say;
 
@@ -17,6 +18,8 @@ pub struct Report {
     /// A coordinator at work on the study, asked to bring the study's manifest up to date first
     #[arg(long, env = "CURVEFLEET_COORDINATOR", value_name = "URL", value_delimiter = ',')]
     coordinator: Option<Vec<String>>,
+    #[command(flatten)]
+    access: AccessOptions,
 }
 
 impl Report {
@@ -26,7 +29,7 @@ impl Report {
     /// If there is no such study in the store, or it cannot be read or written.
     pub async fn execute(self) -> Result<(), Failure> {
         if let Some(urls) = &self.coordinator {
-            let mut client = client::connect(urls).await?;
+            let mut client = Way::new(urls, &self.access)?.connect().await?;
             client.write_manifest(WriteManifestRequest { study: self.options.study.clone() }).await?;
         }
         let json = self.options.json;

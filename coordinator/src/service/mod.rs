@@ -3,6 +3,7 @@
 //!
 //! - [`study`]: the service for people and tools; [`submit`] and [`watch`] hold its two longer methods
 //! - [`worker`]: the service for workers; [`heartbeat`] holds its stream
+//! - [`token`]: the service for who may use the coordinator
 //! - [`damage`]: reads parts that are said to be damaged, and retries their runs
 //! - [`check`]: bounds on names, ids and counts
 //! - [`message`]: from the ledger's answers to messages
@@ -15,6 +16,7 @@ mod message;
 mod refuse;
 mod study;
 mod submit;
+mod token;
 mod watch;
 mod worker;
 
@@ -22,12 +24,14 @@ use std::sync::Arc;
 
 use curvefleet_proto::store::Store;
 
+use crate::access::Tokens;
 use crate::clock::Clock;
 use crate::ledger::{Handle, Settings};
 use crate::manifest::Manifests;
 use crate::rates::Rates;
 
 pub(crate) use study::StudyApi;
+pub(crate) use token::TokenApi;
 pub(crate) use worker::WorkerApi;
 
 /// What both services work with.
@@ -36,6 +40,8 @@ pub(crate) struct Core {
     pub ledger: Handle,
     /// Where artifacts lie.
     pub store: Store,
+    /// Who may ask.
+    pub tokens: Arc<Tokens>,
     /// Writes manifests when a client asks.
     pub manifests: Arc<Manifests>,
     /// How fast the fleet trains.
