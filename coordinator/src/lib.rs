@@ -19,6 +19,7 @@ pub mod access;
 pub mod clock;
 pub mod coordinator;
 pub mod error;
+mod explain;
 pub mod ledger;
 mod manifest;
 pub mod options;

@@ -65,6 +65,7 @@ routes! {
     "/curvefleet.v1.StudyService/PrioritizeStudy" CHANGE SMALL,
     "/curvefleet.v1.StudyService/DrainWorker" ADMIN SMALL,
     "/curvefleet.v1.StudyService/UndrainWorker" ADMIN SMALL,
+    "/curvefleet.v1.StudyService/Explain" LOOK SMALL,
     "/curvefleet.v1.StudyService/ListAudit" LOOK SMALL,
     "/curvefleet.v1.StudyService/ListRuns" LOOK SMALL,
     "/curvefleet.v1.StudyService/GetLogs" LOOK SMALL,

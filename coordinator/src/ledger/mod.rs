@@ -60,6 +60,7 @@ pub mod direct;
 pub mod drain;
 pub mod error;
 pub mod expire;
+pub mod explain;
 pub mod fail;
 pub mod heartbeat;
 pub mod lease;

@@ -3,6 +3,7 @@
 
 mod access;
 mod damage;
+mod explain;
 mod fleet;
 mod program;
 mod refusals;
