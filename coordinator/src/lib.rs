@@ -30,3 +30,4 @@ mod service;
 pub use coordinator::{Coordinator, Running, run};
 pub use error::Error;
 pub use options::Options;
+pub use service::check_message;

@@ -9,6 +9,7 @@
 //! - [`plan`]: a study's runs and shards, their ids, and how much work they are
 //! - [`requirement`]: what workers have, and what runs need of them
 //! - [`access`]: how a program reaches a coordinator: certificates and token
+//! - [`codec`]: the codec of messages, which bounds them
 //! - [`artifact`]: keys and Parquet schemas of what lies in the store
 //! - [`store`]: opening the object store that a URL names
 //! - [`limits`]: bounds on messages, batches and names, each with its reason
@@ -16,6 +17,7 @@
 
 pub mod access;
 pub mod artifact;
+pub mod codec;
 pub mod limits;
 pub mod plan;
 pub mod requirement;

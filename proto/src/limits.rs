@@ -2,6 +2,8 @@
 
 /// Largest gRPC message either side takes, in bytes. The largest that is sent is a page of runs (about 300 bytes each) or a commit with its logs.
 pub const MAX_MESSAGE_BYTES: usize = 16 << 20;
+/// Most fields of a message, counting each time that one repeats; the largest that is sent has [`MAX_RUNS_PER_CHECK`].
+pub const MAX_FIELDS_PER_MESSAGE: usize = 100_000;
 /// Longest study file, in bytes, as text.
 pub const MAX_STUDY_BYTES: usize = 1 << 20;
 /// Most runs of one study.

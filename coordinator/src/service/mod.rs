@@ -23,6 +23,7 @@ mod worker;
 use std::sync::Arc;
 
 use curvefleet_proto::store::Store;
+use curvefleet_proto::v1;
 
 use crate::access::Tokens;
 use crate::clock::Clock;
@@ -73,4 +74,27 @@ fn answers<T>() -> (tokio::sync::mpsc::Sender<Result<T, tonic::Status>>, Answers
 pub(crate) async fn stopped(mut stopping: tokio::sync::watch::Receiver<bool>) {
     // An error means that the coordinator is gone altogether.
     drop(stopping.wait_for(|stopping| *stopping).await);
+}
+
+/// Reads a message to a method and checks it as the service does, but carries nothing out. For fuzzing; methods whose messages hold no
+/// more than a name are not among those it knows.
+///
+/// # Errors
+/// With the refusal that a peer would get.
+pub fn check_message(method: &str, message: &[u8]) -> Result<(), tonic::Status> {
+    match method {
+        "Register" => worker::introduction(decoded(message)?).map(drop),
+        "Lease" => worker::leases(decoded::<v1::LeaseRequest>(message)?.held).map(drop),
+        "Commit" => worker::commit(decoded(message)?).map(drop),
+        "Fail" => worker::fail(decoded(message)?).map(drop),
+        "Release" => worker::leases(decoded::<v1::ReleaseRequest>(message)?.held).map(drop),
+        "ListRuns" => study::list_runs(decoded(message)?).map(drop),
+        "SubmitStudy" => submit::check(&decoded::<v1::SubmitStudyRequest>(message)?.study_toml).map(drop),
+        other => Err(tonic::Status::unimplemented(format!("`{other}` is not among the methods that are checked"))),
+    }
+}
+
+fn decoded<M: prost::Message + Default>(message: &[u8]) -> Result<M, tonic::Status> {
+    curvefleet_proto::codec::check(message)?;
+    M::decode(message).map_err(|error| tonic::Status::internal(error.to_string()))
 }

@@ -236,7 +236,7 @@ impl StudyService for StudyApi {
     }
 }
 
-fn list_runs(request: ListRunsRequest) -> Result<ListRuns, Status> {
+pub(super) fn list_runs(request: ListRunsRequest) -> Result<ListRuns, Status> {
     check::name("the study's name", &request.study)?;
     check::count("the page", request.page_size as usize, MAX_RUNS_PER_PAGE as usize, "runs")?;
     let state = v1_state(request.state)?;

@@ -129,7 +129,7 @@ pub(super) fn worker_name(caller: &Caller, name: &str) -> Result<String, Status>
     Ok(name)
 }
 
-fn introduction(request: RegisterRequest) -> Result<Register, Status> {
+pub(super) fn introduction(request: RegisterRequest) -> Result<Register, Status> {
     let RegisterRequest { worker, slots, backend, version, session, cores, memory_bytes, gpus, labels } = request;
     check::name("the worker's backend", &backend)?;
     check::name("the worker's version", &version)?;
@@ -145,7 +145,7 @@ fn introduction(request: RegisterRequest) -> Result<Register, Status> {
     Ok(Register { worker, session, slots, backend, version, has })
 }
 
-fn leases(held: Vec<v1::Held>) -> Result<Vec<Held>, Status> {
+pub(super) fn leases(held: Vec<v1::Held>) -> Result<Vec<Held>, Status> {
     check::count("the message", held.len(), MAX_HELD_PER_MESSAGE, "leases")?;
     held.into_iter().map(lease).collect()
 }
@@ -156,7 +156,7 @@ pub(super) fn lease(held: v1::Held) -> Result<Held, Status> {
     Ok(Held { shard: held.shard, fence: held.fence })
 }
 
-fn commit(request: CommitRequest) -> Result<Commit, Status> {
+pub(super) fn commit(request: CommitRequest) -> Result<Commit, Status> {
     let CommitRequest { worker, shard, fence, part, size_bytes, sha256, runs } = request;
     check::name("the shard's id", &shard)?;
     check::text("the part's key", &part, MAX_KEY_BYTES)?;
@@ -178,7 +178,7 @@ fn commit(request: CommitRequest) -> Result<Commit, Status> {
     Ok(Commit { worker, shard, fence, part, size_bytes, sha256, runs })
 }
 
-fn fail(request: FailRequest) -> Result<Fail, Status> {
+pub(super) fn fail(request: FailRequest) -> Result<Fail, Status> {
     let kind = request.kind;
     let FailRequest { worker, shard, fence, run, error, log, .. } = request;
     check::name("the shard's id", &shard)?;

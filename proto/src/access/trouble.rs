@@ -93,7 +93,8 @@ fn of_certificate(error: &CertificateError) -> String {
             expected.to_str(),
             if presented.is_empty() { "no host".to_string() } else { presented.join(", ") }
         ),
-        CertificateError::UnknownIssuer => "the coordinator's certificate is vouched for by no one that this program trusts: name the \
+        // Private authorities have one name, so that a foreign one shows in the signature.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => "the coordinator's certificate is vouched for by no one that this program trusts: name the \
                                             certificate of its authority with --ca"
             .to_string(),
         other => format!("the coordinator's certificate cannot be used: {other:?}"),
