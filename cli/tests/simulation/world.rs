@@ -12,7 +12,6 @@ use curvefleet_worker::train::Device;
 use futures::FutureExt as _;
 use object_store::ObjectStoreExt as _;
 use tokio::sync::watch;
-use tower::Service as _;
 
 use super::checker::{Counts, verdict};
 use super::database::{Database, SETTINGS, Session, SkewedClock};
@@ -137,8 +136,11 @@ impl World {
     }
 
     fn run_processes(&mut self, now_ms: u64) {
-        for coordinator in &mut self.coordinators {
-            coordinator.run_until(now_ms);
+        for coordinator in 0..self.coordinators.len() {
+            if !self.coordinators[coordinator].run_until(now_ms) {
+                self.kill_coordinator(coordinator);
+                self.after(1_000, Later::StartCoordinator(coordinator));
+            }
         }
         for worker in 0..self.workers.len() {
             if !self.workers[worker].run_until(now_ms) {
@@ -191,13 +193,10 @@ impl World {
         let mut incoming = lock(&self.scene.network).listen(number, life);
         let scene = self.scene.clone();
         self.coordinators[number].start(self.scene.now_ms(), async move {
-            let embedded = Coordinator::embed(Box::new(session), store, SETTINGS, clock);
+            let Ok(embedded) = Coordinator::embed(Box::new(session), store, SETTINGS, clock).await else { return };
             while let Some(call) = incoming.recv().await {
-                let (mut services, scene) = (embedded.services.clone(), scene.clone());
-                tokio::spawn(async move {
-                    let response = services.call(call.request).await.unwrap_or_else(|never| match never {});
-                    answer(scene, call.call, response).await;
-                });
+                let (answered, scene) = (embedded.answer(call.request), scene.clone());
+                tokio::spawn(async move { answer(scene, call.call, answered.await).await });
             }
         });
     }
@@ -213,6 +212,7 @@ impl World {
         self.scene.note(format!("{name} begins life {life}"));
         let settings = Settings {
             coordinators: Vec::new(),
+            access: curvefleet_proto::access::Access::default(),
             store: None,
             name: name.clone(),
             slots: 1 + number % 3,
