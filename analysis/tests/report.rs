@@ -49,12 +49,12 @@ async fn a_whole_study_gives_page_figures_and_tables() {
         assert!(files.contains_key(&format!("figures/{figure}-gestures-lstm.svg")), "{figure}");
         assert!(files[&format!("figures/{figure}-gestures-lstm.png")].starts_with(b"\x89PNG"), "{figure}");
     }
-    for name in ["metrics", "condition_means", "performance", "significance", "missing"] {
+    for name in ["metrics", "condition_means", "performance", "significance", "coefficients", "missing"] {
         assert!(files[&format!("tables/{name}.parquet")].starts_with(b"PAR1"), "{name}");
     }
     assert_eq!(table(&fixture, "metrics").len(), 1 + 18 * 4);
     assert_eq!(table(&fixture, "condition_means").len(), 1 + 6 * 4 * 11);
-    assert_eq!(table(&fixture, "significance").len(), 1 + 4 * 5);
+    assert_eq!(table(&fixture, "significance").len(), 1 + 4 * 6);
     assert_eq!(table(&fixture, "missing").len(), 1);
     let page = page(&fixture);
     assert!(
@@ -211,7 +211,7 @@ async fn one_run_of_one_epoch_has_a_report() {
     assert_eq!(report(&fixture).await.unwrap().done, 1);
     let significance = table(&fixture, "significance");
     assert!(
-        significance[1..].iter().all(|row| !row[14].is_empty() && row[7].is_empty()),
+        significance[1..].iter().all(|row| !row[24].is_empty() && row[7].is_empty()),
         "every row says why it is empty"
     );
 }

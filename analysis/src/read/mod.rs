@@ -4,6 +4,7 @@
 //! are the manifest's. Whatever else happens to a run is kept as a [`results::Missing`] with its reason; nothing is dropped silently.
 
 pub mod manifest;
+pub mod metric_table;
 pub mod part;
 pub mod results;
 pub mod study;

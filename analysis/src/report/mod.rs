@@ -1,6 +1,6 @@
 //! The report of a study: a folder in the store with one page, the figures and the tables.
 //!
-//! - [`tables`]: the tables as files, with [`comparison_tables`] for those of comparisons
+//! - [`tables`]: the tables as files, with [`comparison_tables`] for those of comparisons and [`paper_tables`] for the paper's
 //! - [`headline`]: the study's result in a few lines
 //! - [`page`]: the page, with [`page_numbers`] for how numbers are written and `style.css` for how it looks
 //! - [`page_tables`] and [`page_settings`]: what was run and with which settings; [`page_comparisons`], [`page_controls`] and
@@ -18,6 +18,7 @@ pub mod page_notes;
 pub mod page_numbers;
 pub mod page_settings;
 pub mod page_tables;
+pub mod paper_tables;
 pub mod tables;
 pub mod time;
 
@@ -113,7 +114,7 @@ fn compute(results: Results) -> Contents {
     let groups = groups(&results);
     let figures = groups.iter().map(figure::draw).collect();
     let headline = headline::headline(&results, &groups);
-    let significance = tables::significance(&results);
+    let significance = paper_tables::of_results(&results);
     let comparisons = compare(&results);
     Contents { figures, headline, significance, comparisons, results }
 }
