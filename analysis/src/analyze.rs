@@ -9,7 +9,7 @@ use curvefleet_proto::study::Analysis;
 use crate::compare::compare_cells;
 use crate::error::Error;
 use crate::read::metric_table::MetricTable;
-use crate::report::{comparison_tables, paper_tables};
+use crate::report::{comparison_tables, paper_tables, whole_tables};
 use crate::stats::paper_table::paper_table_of_cells;
 use crate::table::Files;
 
@@ -89,10 +89,13 @@ fn sound(table: &MetricTable, options: &AnalyzeOptions) -> Result<(Tables, usize
     let cells = table.cells()?;
     let analysis = Analysis { resamples: options.resamples, seed: options.seed, ..Analysis::default() };
     let seeds = cells.iter().map(|cell| cell.runs.len()).max().unwrap_or_default();
-    let comparisons = compare_cells(&cells, &analysis, seeds);
+    let comparisons = compare_cells(&cells, &analysis, seeds, false);
     let epochs = cells.iter().flat_map(|cell| &cell.runs).flat_map(|run| &run.epochs);
     let left_out = epochs.filter(|epoch| epoch.metrics.is_err()).count();
-    Ok((comparison_tables::all(&comparisons, &analysis)?, left_out))
+    let mut tables = comparison_tables::all(&comparisons, &analysis)?;
+    // Metrics are no maps.
+    tables.extend(whole_tables::all(&comparisons, &analysis)?.into_iter().filter(|(name, _)| *name != "map_tests"));
+    Ok((tables, left_out))
 }
 
 fn write(folder: &Path, tables: &[(&'static str, Files)]) -> Result<(), Error> {

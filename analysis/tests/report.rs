@@ -48,14 +48,30 @@ async fn a_whole_study_gives_page_figures_and_tables() {
     {
         assert!(files.contains_key(&format!("figures/{figure}-gestures-lstm.svg")), "{figure}");
         assert!(files[&format!("figures/{figure}-gestures-lstm.png")].starts_with(b"\x89PNG"), "{figure}");
+        assert!(files[&format!("figures/{figure}-gestures-lstm.pdf")].starts_with(b"%PDF-"), "{figure}");
     }
-    for name in ["metrics", "condition_means", "performance", "significance", "coefficients", "missing"] {
+    for name in [
+        "metrics",
+        "condition_means",
+        "performance",
+        "significance",
+        "coefficients",
+        "missing",
+        "map_tests",
+        "likelihood_ratio",
+        "cluster_robust",
+        "interquartile_means",
+        "performance_profiles",
+    ] {
         assert!(files[&format!("tables/{name}.parquet")].starts_with(b"PAR1"), "{name}");
     }
     assert_eq!(table(&fixture, "metrics").len(), 1 + 18 * 4);
     assert_eq!(table(&fixture, "condition_means").len(), 1 + 6 * 4 * 11);
     assert_eq!(table(&fixture, "significance").len(), 1 + 4 * 6);
     assert_eq!(table(&fixture, "missing").len(), 1);
+    let references = String::from_utf8(files["references.bib"].clone()).unwrap();
+    assert!(references.contains("10.1371/journal.pcbi.1012286") && references.contains("@misc{study-synthetic,"));
+    assert!(references.contains("year    = {2026}") && references.contains("18 runs"), "{references}");
     let page = page(&fixture);
     assert!(
         page.contains("Nothing is missing")
@@ -73,7 +89,7 @@ async fn the_page_holds_all_it_needs() {
     for outside in ["<script", "<link", "src=\"http", "@import", "url(http"] {
         assert!(!page.contains(outside), "{outside}");
     }
-    assert_eq!(page.matches("<svg").count(), 4);
+    assert_eq!(page.matches("<svg").count(), 8);
 }
 
 #[tokio::test]

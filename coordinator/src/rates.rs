@@ -20,12 +20,18 @@ struct Beat {
 }
 
 /// A run in training, as a heartbeat tells it.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Training {
     /// The study it belongs to.
     pub study: String,
+    /// The shard it belongs to.
+    pub shard: String,
+    /// The run; of a pack the first.
+    pub run: String,
     /// Its finished epochs.
     pub epochs: u32,
+    /// The last epoch's training loss.
+    pub train_loss: f64,
 }
 
 /// What is known of a study.
@@ -79,7 +85,8 @@ mod tests {
     use super::*;
 
     fn training(study: &str, epochs: u32) -> Training {
-        Training { study: study.to_string(), epochs }
+        let (study, shard, run) = (study.to_string(), format!("shard of {study}"), "run".to_string());
+        Training { study, shard, run, epochs, train_loss: 0.5 }
     }
 
     #[test]

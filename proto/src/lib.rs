@@ -6,6 +6,7 @@
 //!
 //! - [`study`]: the study file, from TOML text to a [`study::Study`] with every default written out
 //! - [`plan`]: a study's runs and shards, their ids, and how much work they are
+//! - [`requirement`]: what workers have, and what runs need of them
 //! - [`artifact`]: keys and Parquet schemas of what lies in the store
 //! - [`store`]: opening the object store that a URL names
 //! - [`limits`]: bounds on messages, batches and names, each with its reason
@@ -14,6 +15,7 @@
 pub mod artifact;
 pub mod limits;
 pub mod plan;
+pub mod requirement;
 pub mod store;
 pub mod study;
 

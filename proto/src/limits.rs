@@ -18,6 +18,20 @@ pub const MAX_RUNS_PER_CHECK: usize = 50_000;
 pub const MAX_PARTS_PER_RETRY: usize = 256;
 /// Most leases that one heartbeat or release names.
 pub const MAX_HELD_PER_MESSAGE: usize = 1_024;
+/// Most leases that a worker holds; as many as a heartbeat names.
+pub const MAX_LEASES_PER_WORKER: usize = MAX_HELD_PER_MESSAGE;
+/// Most workers that are alive at the same time.
+pub const MAX_WORKERS: usize = 10_000;
+/// Most clients that follow studies of one coordinator at the same time.
+pub const MAX_WATCHERS: usize = 1_024;
+/// Most labels of a worker, and of what a study requires.
+pub const MAX_LABELS: usize = 32;
+/// Most graphics cards that a worker names.
+pub const MAX_GPUS: usize = 64;
+/// Longest reason that a person gives for what they do, in bytes.
+pub const MAX_REASON_BYTES: usize = 1 << 10;
+/// Most entries of the audit on one page.
+pub const MAX_AUDIT_PER_PAGE: u32 = 1_000;
 /// Open streams (heartbeats, watchers) on one connection.
 pub const MAX_STREAMS_PER_CONNECTION: u32 = 256;
 /// Longest name of a study, data set, model, class or worker, in bytes.

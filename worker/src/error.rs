@@ -20,6 +20,12 @@ pub enum Error {
     /// The coordinator refuses the worker.
     #[error("the coordinator refuses this worker: {0}")]
     Refused(String),
+    /// Another process has registered under the worker's name.
+    #[error(
+        "another worker has registered as `{0}`, and this one ends; what it was training goes on there or elsewhere (give each \
+         worker a --name of its own)"
+    )]
+    Superseded(String),
     /// The system cannot give what a worker needs.
     #[error("{what}: {source}")]
     System {

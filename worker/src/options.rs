@@ -39,6 +39,9 @@ pub struct Options {
     /// What trains, and how.
     #[command(flatten)]
     pub training: TrainingOptions,
+    /// What studies may require of the worker: key=value, several with commas between
+    #[arg(long, env = "CURVEFLEET_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
+    pub label: Vec<(String, String)>,
     /// End when the coordinator has had no work for this many seconds [default: wait for work for ever]
     #[arg(long, env = "CURVEFLEET_IDLE_SECONDS", value_name = "S")]
     pub idle_seconds: Option<u64>,
@@ -117,10 +120,21 @@ impl Options {
             slots,
             device,
             checkpoint_every: self.training.checkpoint_every(),
+            labels: self.label.iter().cloned().collect(),
             idle: self.idle_seconds.map(Duration::from_secs),
             environment: std::env::vars().collect(),
             git_commit: git_commit.to_string(),
         })
+    }
+}
+
+/// A label as it is typed.
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() && !value.is_empty() && text.len() <= MAX_NAME_BYTES => {
+            Ok((key.to_string(), value.to_string()))
+        }
+        _ => Err(format!("a label looks like site=basel and has at most {MAX_NAME_BYTES} characters")),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::aggregate::Group;
 use crate::curve::metrics::Metric;
 use crate::stats::design::{Design, Formula, Row, Unfit};
-use crate::stats::mixed::{Method, MixedFit, TermTest};
+use crate::stats::mixed::{LikelihoodRatio, Method, MixedFit, TermTest, likelihood_ratio};
 
 /// The model of one metric in one data set and model.
 #[derive(Debug)]
@@ -33,6 +33,27 @@ pub struct Fit {
     pub residual_variance: f64,
     /// The share of the variance that lies between runs.
     pub intraclass_correlation: f64,
+    /// Likelihood-ratio tests of models fitted by maximum likelihood, or why there is one missing.
+    pub likelihood_ratios: Vec<(Nested, Result<LikelihoodRatio, String>)>,
+}
+
+/// Two nested models that are compared by their likelihoods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nested {
+    /// epoch × condition over epoch + condition: do the conditions' slopes differ.
+    Interaction,
+    /// epoch + condition over epoch: do the conditions' heights differ.
+    Conditions,
+}
+
+impl Nested {
+    /// What is compared, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Nested::Interaction => "epoch × condition over epoch + condition",
+            Nested::Conditions => "epoch + condition over epoch",
+        }
+    }
 }
 
 impl EpochModel {
@@ -68,5 +89,19 @@ fn fit(rows: &[Row<'_>]) -> Result<Fit, Unfit> {
         run_variance: fitted.run_variance,
         residual_variance: fitted.residual_variance,
         intraclass_correlation: fitted.intraclass_correlation(),
+        likelihood_ratios: likelihood_ratios(rows),
     })
+}
+
+fn likelihood_ratios(rows: &[Row<'_>]) -> Vec<(Nested, Result<LikelihoodRatio, String>)> {
+    let fit = |formula| -> Result<MixedFit, String> {
+        let design = Design::new(formula, rows).map_err(|unfit| unfit.to_string())?;
+        MixedFit::new(&design, Method::Ml).map_err(|unfit| unfit.to_string())
+    };
+    let (full, parallel, epoch) = (fit(Formula::EpochByLevel), fit(Formula::EpochAndLevel), fit(Formula::Epoch));
+    let compare = |larger: &Result<MixedFit, String>, smaller: &Result<MixedFit, String>| {
+        let (larger, smaller) = (larger.as_ref().map_err(String::clone)?, smaller.as_ref().map_err(String::clone)?);
+        likelihood_ratio(larger, smaller).map_err(|incomparable| incomparable.to_string())
+    };
+    vec![(Nested::Interaction, compare(&full, &parallel)), (Nested::Conditions, compare(&parallel, &epoch))]
 }

@@ -10,19 +10,24 @@
 //! - [`pairs`]: conditions against one another
 //! - [`controls`]: true labels against shuffled ones
 //! - [`family`]: p-values corrected together
-//! - [`by_epoch`]: the mixed model over all epochs
+//! - [`by_epoch`]: the mixed model over all epochs; [`robust`]: the paper's models with errors that allow for dependence within runs
+//! - [`over_map`]: whole maps, by the cluster-based permutation test
+//! - [`aggregates`]: all runs of a data set in one number and one profile
 //! - [`plan`]: what the seeds can find, and how many are needed
 //! - `reason`: why there is no value, with the conditions' names
 
+pub mod aggregates;
 pub mod by_epoch;
 pub mod contrast;
 pub mod controls;
 pub mod family;
 pub mod omnibus;
 pub mod outcome;
+pub mod over_map;
 pub mod pairs;
 pub mod plan;
 mod reason;
+pub mod robust;
 
 use curvefleet_proto::study::{Analysis, AnalysisKey};
 use rayon::prelude::*;
@@ -30,13 +35,17 @@ use rayon::prelude::*;
 use crate::aggregate::{Group, groups_of};
 use crate::curve::metrics::Metric;
 use crate::read::results::{Cell, Results};
+use crate::report::page_numbers::percent;
 use crate::stats::random::Resampling;
+use aggregates::Aggregate;
 use by_epoch::EpochModel;
 use controls::Control;
 use omnibus::Omnibus;
 use outcome::{ConditionSamples, Outcome, RunSummary, samples};
+use over_map::MapTests;
 use pairs::Pair;
 use plan::Plan;
+use robust::RobustTest;
 
 /// All comparisons of a study.
 #[derive(Debug)]
@@ -45,6 +54,14 @@ pub struct Comparisons {
     pub outcomes: Vec<OutcomeComparisons>,
     /// One for each data set, model and metric.
     pub models: Vec<EpochModel>,
+    /// The paper's models with cluster-robust errors.
+    pub robust: Vec<RobustTest>,
+    /// Whole maps compared, for each data set and model.
+    pub maps: Vec<MapTests>,
+    /// All runs of a data set and model together, for each metric.
+    pub aggregates: Vec<Aggregate>,
+    /// How far intervals reach, as text: `95%`.
+    pub level: String,
 }
 
 /// The comparisons of one number per run.
@@ -89,11 +106,11 @@ impl Origin {
 /// Compares the runs of a study as its `[analysis]` part says.
 pub fn compare(results: &Results) -> Comparisons {
     let study = &results.stored.study;
-    compare_cells(&results.cells, &study.analysis, study.seeds.len())
+    compare_cells(&results.cells, &study.analysis, study.seeds.len(), results.has_run_maps)
 }
 
-/// Compares the runs of some cells. `seeds` is how many runs each cell was to have.
-pub fn compare_cells(cells: &[Cell], analysis: &Analysis, seeds: usize) -> Comparisons {
+/// Compares the runs of some cells. `seeds` is how many runs each cell was to have; `has_run_maps` says whether their maps were kept.
+pub fn compare_cells(cells: &[Cell], analysis: &Analysis, seeds: usize, has_run_maps: bool) -> Comparisons {
     let metrics: Vec<Metric> = analysis.metrics.iter().map(|metric| Metric::from(*metric)).collect();
     let groups = groups_of(cells);
     let with_metric: Vec<(&Group, Metric)> =
@@ -108,7 +125,10 @@ pub fn compare_cells(cells: &[Cell], analysis: &Analysis, seeds: usize) -> Compa
         .collect();
     family::correct(analysis, &mut outcomes);
     let models = with_metric.par_iter().map(|(group, metric)| EpochModel::fit(group, *metric)).collect();
-    Comparisons { outcomes, models }
+    let maps = groups.iter().map(|group| MapTests::new(group, analysis, has_run_maps)).collect();
+    let aggregates = with_metric.par_iter().map(|(group, metric)| Aggregate::new(group, *metric, analysis)).collect();
+    let level = percent(analysis.interval_level);
+    Comparisons { outcomes, models, robust: robust::tests(&groups, &metrics), maps, aggregates, level }
 }
 
 fn compare_outcome(

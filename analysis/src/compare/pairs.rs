@@ -58,6 +58,11 @@ pub(super) fn compare(
 /// The pairs of this data set and model.
 fn pairs_of<'a>(samples: &'a [ConditionSamples], asked: &'a Comparisons) -> Vec<(&'a str, &'a str)> {
     let names: Vec<&str> = truths(samples).map(|(name, _)| name).collect();
+    pairs_of_names(&names, asked)
+}
+
+/// The pairs that a study asks for among these conditions.
+pub(super) fn pairs_of_names<'a>(names: &[&'a str], asked: &'a Comparisons) -> Vec<(&'a str, &'a str)> {
     match asked {
         Comparisons::Keyword(ComparisonsKeyword::None) => Vec::new(),
         Comparisons::Keyword(ComparisonsKeyword::All) => {

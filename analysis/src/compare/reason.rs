@@ -25,3 +25,12 @@ pub(super) fn runs_with_value(runs: usize) -> String {
         _ => format!("{runs} runs with a value"),
     }
 }
+
+/// What to add about runs whose map is not whole.
+pub(super) fn broken_maps(runs: usize) -> String {
+    match runs {
+        0 => String::new(),
+        1 => "; 1 run has an epoch without a curve and is left out".to_string(),
+        _ => format!("; {runs} runs have an epoch without a curve and are left out"),
+    }
+}

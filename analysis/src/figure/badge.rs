@@ -195,6 +195,7 @@ pub fn draw_legend(svg: &mut Svg, area: Rect, entries: &[Entry<'_>]) {
     let (controls, conditions): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry.control);
     for (index, entry) in conditions.into_iter().chain(controls).enumerate() {
         let y = area.y + (index as f64 + 0.5) * step;
+        svg.open("key", &entry.mark);
         draw(svg, (area.x + RADIUS, y), entry);
         let count = runs(entry.runs());
         let count_width = width(&count, SIZE - 1.0, Weight::Regular);
@@ -203,6 +204,7 @@ pub fn draw_legend(svg: &mut Svg, area: Rect, entries: &[Entry<'_>]) {
         svg.text((name_x, y + 0.36 * SIZE), &name, TextStyle { size: SIZE, ..TextStyle::default() });
         let style = TextStyle { size: SIZE - 1.0, color: SOFT_INK, anchor: Anchor::End, ..TextStyle::default() };
         svg.text((area.right(), y + 0.36 * SIZE), &count, style);
+        svg.close();
     }
 }
 

@@ -37,6 +37,33 @@ impl Frame {
         self.draw_axes_at(svg, &ticks((self.x.low, self.x.high), most.0), &ticks((self.y.low, self.y.high), most.1));
     }
 
+    /// Draws a plot of small multiples: grid and axis lines, with ticks only where no plot lies below, or to the left.
+    pub fn draw_shared_axes(
+        &self,
+        svg: &mut Svg,
+        x_ticks: &[(f64, String)],
+        y_ticks: &[(f64, String)],
+        (lowest, leftmost): (bool, bool),
+    ) {
+        let area = self.area;
+        for (value, label) in x_ticks {
+            let x = self.x.at(*value);
+            svg.line((x, area.y), (x, area.bottom()), Stroke::solid(GRID, 0.8));
+            if lowest {
+                draw_x_tick(svg, x, area.bottom(), label);
+            }
+        }
+        for (value, label) in y_ticks {
+            let y = self.y.at(*value);
+            svg.line((area.x, y), (area.right(), y), Stroke::solid(GRID, 0.8));
+            if leftmost {
+                draw_y_tick(svg, area.x, y, label);
+            }
+        }
+        svg.line((area.x, area.y), (area.x, area.bottom()), Stroke::solid(AXIS, 1.0));
+        svg.line((area.x, area.bottom()), (area.right(), area.bottom()), Stroke::solid(AXIS, 1.0));
+    }
+
     /// Draws grid, axis lines and the given ticks.
     pub fn draw_axes_at(&self, svg: &mut Svg, x_ticks: &[(f64, String)], y_ticks: &[(f64, String)]) {
         let area = self.area;

@@ -2,6 +2,8 @@
 
 use super::badge::{self, Entry, RADIUS};
 use super::frame::{Frame, draw_heading, draw_x_title};
+use super::hover::{Line, Plot};
+use super::multiples::is_crowded;
 use super::scale::{counting_ticks, padded, range, ticks};
 use super::svg::{Rect, Stroke, Svg};
 use super::{Figure, WIDTH, file_name};
@@ -20,9 +22,10 @@ const TOP: f64 = 34.0;
 /// From a plot's right edge to the middle of its badges.
 const BADGE_OFFSET: f64 = 20.0;
 
-struct Ribbon {
+/// One line with its intervals.
+pub(super) struct Ribbon {
     /// Its entry's place.
-    entry: usize,
+    pub(super) entry: usize,
     means: Vec<Option<Summary>>,
 }
 
@@ -32,8 +35,9 @@ pub fn draw(group: &Group<'_>) -> Option<Figure> {
     let cells: Vec<_> = entries.iter().flat_map(|entry| entry.cells.iter().copied()).collect();
     let last_epoch = epochs(&cells);
     let mut svg = Svg::new(WIDTH, TOP + 3.0 * ROW - 20.0);
+    let mut hover = Vec::new();
     for (index, metric) in Metric::ALL.into_iter().enumerate() {
-        draw_plot(&mut svg, slot(index), metric, &entries, last_epoch)?;
+        hover.push(draw_plot(&mut svg, slot(index), metric, &entries, last_epoch)?);
     }
     let rest = slot(Metric::ALL.len());
     draw_heading(&mut svg, rest.x, rest.y - 10.0, "Conditions");
@@ -43,13 +47,28 @@ pub fn draw(group: &Group<'_>) -> Option<Figure> {
         &entries,
     );
     let title = format!("Metrics by epoch: {}, {}", group.data, group.model);
-    let control =
-        if entries.iter().any(|entry| entry.control) { " Grey, marked S: all runs with shuffled labels." } else { "" };
-    let caption = format!(
-        "Lines: mean over runs. Ribbons: its 95% confidence interval by Student's t, where there are two runs or more.{control}"
-    );
+    let caption = if is_crowded(&entries) {
+        format!(
+            "Lines: mean over runs. The intervals of so many conditions would hide one another; the figures of each metric have them.{}",
+            control_words(&entries)
+        )
+    } else {
+        caption(&entries)
+    };
     let document = svg.finish(&title, &caption);
-    Some(Figure { name: file_name("metrics-by-epoch", group), title, caption, svg: document })
+    Some(Figure { name: file_name("metrics-by-epoch", group), title, caption, svg: document, hover })
+}
+
+/// What lines and ribbons are.
+pub(super) fn caption(entries: &[Entry<'_>]) -> String {
+    format!(
+        "Lines: mean over runs. Ribbons: its 95% confidence interval by Student's t, where there are two runs or more.{}",
+        control_words(entries)
+    )
+}
+
+fn control_words(entries: &[Entry<'_>]) -> &'static str {
+    if entries.iter().any(|entry| entry.control) { " Grey, marked S: all runs with shuffled labels." } else { "" }
 }
 
 /// The place of the `index`-th plot; the one after the last holds the legend.
@@ -59,20 +78,10 @@ fn slot(index: usize) -> Rect {
     Rect { x, y: TOP + row as f64 * ROW, width: PLOT_WIDTH, height: PLOT_HEIGHT }
 }
 
-fn draw_plot(svg: &mut Svg, area: Rect, metric: Metric, entries: &[Entry<'_>], last_epoch: usize) -> Option<()> {
-    let ribbons: Vec<Ribbon> = entries
-        .iter()
-        .enumerate()
-        .map(|(entry, found)| Ribbon { entry, means: by_epoch(&found.cells, Quantity::Metric(metric)) })
-        .collect();
-    let bounds = ribbons.iter().flat_map(|ribbon| ribbon.means.iter().flatten()).flat_map(|summary| {
-        let half = summary.half_width().unwrap_or(0.0);
-        [summary.mean - half, summary.mean + half]
-    });
-    // An interval over two or three runs can be wider than all accuracies; the plot shows what is possible.
-    let possible = if metric == Metric::EndMinusStart { (-1.0, 1.0) } else { (0.0, 1.0) };
-    let (low, high) = range(bounds)?;
-    let (low, high) = padded((low.max(possible.0), high.min(possible.1)), 0.05, 0.05);
+fn draw_plot(svg: &mut Svg, area: Rect, metric: Metric, entries: &[Entry<'_>], last_epoch: usize) -> Option<Plot> {
+    let ribbons: Vec<Ribbon> =
+        entries.iter().enumerate().map(|(index, entry)| Ribbon::new(index, entry, metric)).collect();
+    let (low, high) = value_range(&ribbons, metric)?;
     let last = last_epoch as f64;
     let frame = Frame::new(area, if last_epoch > 1 { (1.0, last) } else { (0.0, 1.0) }, (low, high));
     let epoch_ticks: Vec<(f64, String)> =
@@ -80,50 +89,90 @@ fn draw_plot(svg: &mut Svg, area: Rect, metric: Metric, entries: &[Entry<'_>], l
     frame.draw_axes_at(svg, &epoch_ticks, &ticks((low, high), 6));
     draw_heading(svg, area.x, area.y - 10.0, metric.axis());
     draw_x_title(svg, area.x + area.width / 2.0, area.bottom() + 34.0, "epoch");
+    let crowded = is_crowded(entries);
     for ribbon in &ribbons {
         let entry = &entries[ribbon.entry];
-        draw_ribbon(svg, &frame, ribbon, entry, (possible, opacity(entry, ribbons.len())));
+        svg.open("line", &entry.mark);
+        ribbon.draw(svg, &frame, entry, metric, opacity(entry, crowded));
+        svg.close();
     }
     draw_badges(svg, &frame, &ribbons, entries);
-    Some(())
+    let lines = ribbons.iter().map(|ribbon| ribbon.hover(&entries[ribbon.entry], metric)).collect();
+    Some(Plot::lines(&frame, "epoch", metric.name(), None, lines))
 }
 
-/// How dense a ribbon is: the more there are, the lighter, so that those below still show.
-fn opacity(entry: &Entry<'_>, ribbons: usize) -> f64 {
-    match ribbons {
-        _ if entry.control => 0.28,
-        0..=4 => 0.2,
-        5..=8 => 0.15,
-        _ => 0.09,
+/// The values that the plot of a metric shows; `None` where there is none.
+pub(super) fn value_range(ribbons: &[Ribbon], metric: Metric) -> Option<(f64, f64)> {
+    let bounds = ribbons.iter().flat_map(|ribbon| ribbon.means.iter().flatten()).flat_map(|summary| {
+        let half = summary.half_width().unwrap_or(0.0);
+        [summary.mean - half, summary.mean + half]
+    });
+    // An interval over two or three runs can be wider than all accuracies; the plot shows what is possible.
+    let possible = possible(metric);
+    let (low, high) = range(bounds)?;
+    Some(padded((low.max(possible.0), high.min(possible.1)), 0.05, 0.05))
+}
+
+fn possible(metric: Metric) -> (f64, f64) {
+    if metric == Metric::EndMinusStart { (-1.0, 1.0) } else { (0.0, 1.0) }
+}
+
+/// How dense a ribbon is; where they crowd, that of the control alone is drawn.
+fn opacity(entry: &Entry<'_>, crowded: bool) -> f64 {
+    match (entry.control, crowded) {
+        (true, _) => 0.28,
+        (false, true) => 0.0,
+        (false, false) => 0.18,
     }
 }
 
-fn draw_ribbon(
-    svg: &mut Svg,
-    frame: &Frame,
-    ribbon: &Ribbon,
-    entry: &Entry<'_>,
-    (possible, opacity): ((f64, f64), f64),
-) {
-    let epochs = || ribbon.means.iter().zip(1..).filter_map(|(mean, epoch)| Some((f64::from(epoch), mean.as_ref()?)));
-    let bounds: Vec<(f64, f64, f64)> = epochs()
-        .filter_map(|(epoch, mean)| {
-            let half = mean.half_width()?;
-            Some((epoch, (mean.mean - half).max(possible.0), (mean.mean + half).min(possible.1)))
+impl Ribbon {
+    /// The means of an entry, which stands at `place` of the entries.
+    pub(super) fn new(place: usize, entry: &Entry<'_>, metric: Metric) -> Ribbon {
+        Ribbon { entry: place, means: by_epoch(&entry.cells, Quantity::Metric(metric)) }
+    }
+
+    fn epochs(&self) -> impl Iterator<Item = (f64, &Summary)> {
+        self.means.iter().zip(1..).filter_map(|(mean, epoch)| Some((f64::from(epoch), mean.as_ref()?)))
+    }
+
+    /// The means in a frame.
+    pub(super) fn line(&self, frame: &Frame) -> Vec<(f64, f64)> {
+        self.epochs().map(|(epoch, mean)| frame.at(epoch, mean.mean)).collect()
+    }
+
+    /// The mean and, where there is one, its interval after every epoch.
+    fn bounds(&self, metric: Metric) -> impl Iterator<Item = (f64, f64, Option<(f64, f64)>)> {
+        let possible = possible(metric);
+        self.epochs().map(move |(epoch, mean)| {
+            let ends =
+                mean.half_width().map(|half| ((mean.mean - half).max(possible.0), (mean.mean + half).min(possible.1)));
+            (epoch, mean.mean, ends)
         })
-        .collect();
-    let upper = bounds.iter().map(|(epoch, _, high)| frame.at(*epoch, *high));
-    let lower = bounds.iter().rev().map(|(epoch, low, _)| frame.at(*epoch, *low));
-    let outline: Vec<(f64, f64)> = upper.chain(lower).collect();
-    if bounds.len() > 1 {
-        svg.polygon(&outline, entry.color, opacity);
-    } else if let [from, to] = outline[..] {
-        svg.line(from, to, Stroke::solid(entry.color, 1.2));
     }
-    let line: Vec<(f64, f64)> = epochs().map(|(epoch, mean)| frame.at(epoch, mean.mean)).collect();
-    svg.polyline(&line, Stroke { color: entry.color, width: 1.6, dashes: entry.dashes }, 0.95);
-    if let [only] = line[..] {
-        svg.circle(only, 3.0, entry.color, 1.0, Stroke::solid("#ffffff", 0.6));
+
+    /// What a pointer finds.
+    pub(super) fn hover(&self, entry: &Entry<'_>, metric: Metric) -> Line {
+        Line::new(&entry.mark, &entry.name, self.bounds(metric))
+    }
+
+    /// Draws line and ribbon.
+    pub(super) fn draw(&self, svg: &mut Svg, frame: &Frame, entry: &Entry<'_>, metric: Metric, opacity: f64) {
+        let bounds: Vec<(f64, (f64, f64))> =
+            self.bounds(metric).filter_map(|(epoch, _, ends)| Some((epoch, ends?))).collect();
+        let upper = bounds.iter().map(|(epoch, (_, high))| frame.at(*epoch, *high));
+        let lower = bounds.iter().rev().map(|(epoch, (low, _))| frame.at(*epoch, *low));
+        let outline: Vec<(f64, f64)> = upper.chain(lower).collect();
+        if bounds.len() > 1 && opacity > 0.0 {
+            svg.polygon(&outline, entry.color, opacity);
+        } else if let [from, to] = outline[..] {
+            svg.line(from, to, Stroke::solid(entry.color, 1.2));
+        }
+        let line = self.line(frame);
+        svg.polyline(&line, Stroke { color: entry.color, width: 1.6, dashes: entry.dashes }, 0.95);
+        if let [only] = line[..] {
+            svg.circle(only, 3.0, entry.color, 1.0, Stroke::solid("#ffffff", 0.6));
+        }
     }
 }
 
@@ -142,9 +191,13 @@ fn draw_badges(svg: &mut Svg, frame: &Frame, ribbons: &[Ribbon], entries: &[Entr
     let heights = badge::spread_column(&wanted, area.y, area.bottom());
     let x = area.right() + BADGE_OFFSET;
     for ((entry, end), height) in ends.iter().zip(&heights) {
+        svg.open("line", &entries[*entry].mark);
         svg.line(*end, (x, *height), Stroke::solid(entries[*entry].color, 0.8));
+        svg.close();
     }
     for ((entry, _), height) in ends.iter().zip(&heights) {
+        svg.open("line", &entries[*entry].mark);
         badge::draw(svg, (x, *height), &entries[*entry]);
+        svg.close();
     }
 }

@@ -102,6 +102,30 @@ impl Svg {
         svg
     }
 
+    /// Begins a group of elements that belong to one condition, by the mark of its badge. `class` says what kind of elements; the page's
+    /// script hides and shows them by both. Groups are not nested.
+    pub fn open(&mut self, class: &str, mark: &str) {
+        self.element(format_args!("<g class=\"{class}\" data-c=\"{}\">", escape(mark)));
+    }
+
+    /// Ends the group.
+    pub fn close(&mut self) {
+        self.element(format_args!("</g>"));
+    }
+
+    /// Defines what [`Svg::place`] puts in places. `id` must not stand in another figure of the page.
+    pub fn define(&mut self, id: &str, draw: impl FnOnce(&mut Svg)) {
+        self.element(format_args!("<defs><g id=\"{}\">", escape(id)));
+        draw(self);
+        self.element(format_args!("</g></defs>"));
+    }
+
+    /// Adds what was defined, shifted.
+    pub fn place(&mut self, id: &str, shift: (f64, f64)) {
+        let (x, y) = (number(shift.0), number(shift.1));
+        self.element(format_args!("<use href=\"#{}\" transform=\"translate({x} {y})\"/>", escape(id)));
+    }
+
     /// Adds a straight line.
     pub fn line(&mut self, from: (f64, f64), to: (f64, f64), stroke: Stroke<'_>) {
         self.element(format_args!(
@@ -133,6 +157,19 @@ impl Svg {
             coordinates(points),
             number(opacity)
         ));
+    }
+
+    /// Adds closed outlines without a fill, as one path; every outline is drawn twice, dark on a wider light line, so that it shows on any
+    /// ground.
+    pub fn outlines(&mut self, outlines: &[Vec<(f64, f64)>], dashes: Option<&str>) {
+        let path: Vec<String> = outlines.iter().map(|outline| format!("M{}Z", coordinates(outline))).collect();
+        if path.is_empty() {
+            return;
+        }
+        let path = path.concat();
+        for stroke in [Stroke::solid("#ffffff", 2.2), Stroke { color: "#111111", width: 1.0, dashes }] {
+            self.element(format_args!("<path d=\"{path}\" fill=\"none\" {}/>", stroke.attributes()));
+        }
     }
 
     /// Adds a filled rectangle.

@@ -2,6 +2,7 @@
 
 use super::badge::{self, Entry};
 use super::frame::{Frame, draw_x_title, draw_y_title};
+use super::hover::{Line, Plot};
 use super::scale::{padded, range};
 use super::svg::{Rect, Stroke, Svg};
 use super::{Figure, WIDTH, file_name};
@@ -26,21 +27,24 @@ pub enum Plane {
 }
 
 impl Plane {
-    fn metrics(self) -> (Metric, Metric) {
+    /// The metrics of its axes: across, up.
+    pub fn metrics(self) -> (Metric, Metric) {
         match self {
             Plane::InformationProcessing => (Metric::Tmax, Metric::EndMinusStart),
             Plane::Developmental => (Metric::Start, Metric::Max),
         }
     }
 
-    fn name(self) -> &'static str {
+    /// Its name in file names.
+    pub fn name(self) -> &'static str {
         match self {
             Plane::InformationProcessing => "information-processing",
             Plane::Developmental => "developmental",
         }
     }
 
-    fn title(self) -> &'static str {
+    /// The title of its figure.
+    pub fn title(self) -> &'static str {
         match self {
             Plane::InformationProcessing => "Information-processing trajectories",
             Plane::Developmental => "Developmental trajectories",
@@ -48,29 +52,45 @@ impl Plane {
     }
 }
 
-struct Path<'a> {
-    entry: Entry<'a>,
-    /// The means after each epoch that has them.
-    points: Vec<(f64, f64)>,
+/// One condition's way.
+pub(super) struct Path<'a> {
+    pub(super) entry: Entry<'a>,
+    /// The epoch and the means after it, where there are any.
+    points: Vec<(usize, (f64, f64))>,
+}
+
+/// The ways of a group's conditions and controls.
+pub(super) fn paths<'a>(group: &Group<'a>, plane: Plane) -> Vec<Path<'a>> {
+    let paths = badge::entries(group).into_iter().map(|entry| Path::new(entry, plane));
+    paths.filter(|path| !path.points.is_empty()).collect()
+}
+
+/// The values that both axes show; `None` where there is no point.
+pub(super) fn ranges(paths: &[Path<'_>]) -> Option<((f64, f64), (f64, f64))> {
+    let all = || paths.iter().flat_map(|path| &path.points).map(|(_, point)| point);
+    let x = padded(range(all().map(|point| point.0))?, 0.07, 0.1);
+    let y = padded(range(all().map(|point| point.1))?, 0.07, 0.1);
+    Some((x, y))
 }
 
 /// Draws the trajectories of a group; `None` where there is no curve at all.
 pub fn draw(group: &Group<'_>, plane: Plane) -> Option<Figure> {
     let (across, up) = plane.metrics();
-    let paths: Vec<Path> = badge::entries(group).into_iter().map(|entry| path(entry, across, up)).collect();
-    let paths: Vec<Path> = paths.into_iter().filter(|path| !path.points.is_empty()).collect();
-    let all = || paths.iter().flat_map(|path| &path.points);
-    let x = padded(range(all().map(|point| point.0))?, 0.07, 0.1);
-    let y = padded(range(all().map(|point| point.1))?, 0.07, 0.1);
+    let paths = paths(group, plane);
+    let (x, y) = ranges(&paths)?;
     let frame = Frame::new(PLOT, x, y);
     let mut svg = Svg::new(WIDTH, HEIGHT);
     frame.draw_axes(&mut svg, (7, 7));
     draw_x_title(&mut svg, PLOT.x + PLOT.width / 2.0, HEIGHT - 14.0, across.axis());
     draw_y_title(&mut svg, 18.0, PLOT.y + PLOT.height / 2.0, up.axis());
     for path in &paths {
-        draw_path(&mut svg, &frame, path);
+        svg.open("line", &path.entry.mark);
+        path.draw(&mut svg, &frame, 1.0);
+        svg.close();
     }
     draw_ends(&mut svg, &frame, &paths);
+    let hover =
+        vec![Plot::lines(&frame, across.name(), up.name(), Some("epoch"), paths.iter().map(Path::hover).collect())];
     let entries: Vec<Entry> = paths.into_iter().map(|path| path.entry).collect();
     badge::draw_legend(&mut svg, LEGEND, &entries);
     let title = format!("{}: {}, {}", plane.title(), group.data, group.model);
@@ -82,39 +102,65 @@ pub fn draw(group: &Group<'_>, plane: Plane) -> Option<Figure> {
         up.axis().split(':').next().unwrap_or(up.name())
     );
     let document = svg.finish(&title, &caption);
-    Some(Figure { name: file_name(&format!("{}-trajectory", plane.name()), group), title, caption, svg: document })
+    let name = file_name(&format!("{}-trajectory", plane.name()), group);
+    Some(Figure { name, title, caption, svg: document, hover })
 }
 
-fn path(entry: Entry<'_>, across: Metric, up: Metric) -> Path<'_> {
-    let means = |metric| by_epoch(&entry.cells, Quantity::Metric(metric));
-    let points = means(across).iter().zip(means(up)).filter_map(|(x, y)| Some((x.as_ref()?.mean, y?.mean))).collect();
-    Path { entry, points }
-}
+impl<'a> Path<'a> {
+    fn new(entry: Entry<'a>, plane: Plane) -> Path<'a> {
+        let (across, up) = plane.metrics();
+        let means = |metric| by_epoch(&entry.cells, Quantity::Metric(metric));
+        let pairs = means(across).into_iter().zip(means(up)).enumerate();
+        let points = pairs.filter_map(|(index, (x, y))| Some((index + 1, (x?.mean, y?.mean)))).collect();
+        Path { entry, points }
+    }
 
-fn draw_path(svg: &mut Svg, frame: &Frame, path: &Path<'_>) {
-    let pixels: Vec<(f64, f64)> = path.points.iter().map(|point| frame.at(point.0, point.1)).collect();
-    let entry = &path.entry;
-    svg.polyline(&pixels, Stroke { color: entry.color, width: 1.0, dashes: entry.dashes }, 0.45);
-    let last = pixels.len() - 1;
-    let every = pixels.len().div_ceil(MOST_MARKERS);
-    for (index, pixel) in pixels.iter().enumerate() {
-        if index % every == 0 || index == last {
-            let share = if last == 0 { 1.0 } else { index as f64 / last as f64 };
-            let radius = MARKERS.0 + share * (MARKERS.1 - MARKERS.0);
-            svg.circle(*pixel, radius, entry.color, 0.8, Stroke::solid("#ffffff", 0.5));
+    /// Its points in a frame.
+    pub(super) fn pixels(&self, frame: &Frame) -> Vec<(f64, f64)> {
+        self.points.iter().map(|(_, point)| frame.at(point.0, point.1)).collect()
+    }
+
+    /// Draws it with markers of `scale` times their usual size.
+    pub(super) fn draw(&self, svg: &mut Svg, frame: &Frame, scale: f64) {
+        let pixels = self.pixels(frame);
+        let entry = &self.entry;
+        svg.polyline(&pixels, Stroke { color: entry.color, width: 1.0, dashes: entry.dashes }, 0.45);
+        let last = pixels.len() - 1;
+        let every = pixels.len().div_ceil(MOST_MARKERS);
+        for (index, pixel) in pixels.iter().enumerate() {
+            if index % every == 0 || index == last {
+                let share = if last == 0 { 1.0 } else { index as f64 / last as f64 };
+                let radius = scale * (MARKERS.0 + share * (MARKERS.1 - MARKERS.0));
+                svg.circle(*pixel, radius, entry.color, 0.8, Stroke::solid("#ffffff", 0.5));
+            }
         }
+    }
+
+    /// What a pointer finds: x, y and, in the place of an interval's ends, the epoch twice.
+    fn hover(&self) -> Line {
+        let points = self.points.iter().map(|(epoch, (x, y))| (*x, *y, Some((*epoch as f64, *epoch as f64))));
+        Line::new(&self.entry.mark, &self.entry.name, points)
+    }
+
+    /// The same as a plot by itself.
+    pub(super) fn plot(&self, frame: &Frame, plane: Plane) -> Plot {
+        let (across, up) = plane.metrics();
+        Plot::lines(frame, across.name(), up.name(), Some("epoch"), vec![self.hover()])
     }
 }
 
 /// Puts every line's badge near its last epoch, joined to it by a hair line where it had to move.
 fn draw_ends(svg: &mut Svg, frame: &Frame, paths: &[Path<'_>]) {
-    let ends: Vec<(f64, f64)> =
-        paths.iter().filter_map(|path| path.points.last()).map(|point| frame.at(point.0, point.1)).collect();
+    let ends: Vec<(f64, f64)> = paths.iter().filter_map(|path| path.pixels(frame).last().copied()).collect();
     let places = badge::spread_plane(&ends, frame.area);
     for ((path, end), place) in paths.iter().zip(&ends).zip(&places) {
+        svg.open("line", &path.entry.mark);
         svg.line(*end, *place, Stroke::solid(path.entry.color, 1.0));
+        svg.close();
     }
     for (path, place) in paths.iter().zip(places) {
+        svg.open("line", &path.entry.mark);
         badge::draw(svg, place, &path.entry);
+        svg.close();
     }
 }

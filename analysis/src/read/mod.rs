@@ -3,6 +3,7 @@
 //! A run counts if and only if the manifest says that it is done and its rows are found, whole, in a part whose size and SHA-256
 //! are the manifest's. Whatever else happens to a run is kept as a [`results::Missing`] with its reason; nothing is dropped silently.
 
+pub mod kept;
 pub mod manifest;
 pub mod metric_table;
 pub mod part;

@@ -6,6 +6,7 @@ use curvefleet_proto::artifact::PartProvenance;
 use curvefleet_proto::store::Store;
 use futures::StreamExt;
 
+use super::kept::{KeptCurves, MOST_MAP_VALUES, Room};
 use super::manifest::{ManifestRow, Outcome, PartRef, read_manifest};
 use super::part::{CurveRow, Part, Scores, read_part};
 use super::study::{CellKey, PlannedCell, StoredStudy, read_study};
@@ -28,6 +29,8 @@ pub struct Results {
     pub pending: usize,
     /// The programs, backends and data sets that the parts name, in alphabetical order.
     pub provenance: Vec<PartProvenance>,
+    /// Whether the maps of single runs are kept; there is no room for those of very large studies.
+    pub has_run_maps: bool,
 }
 
 /// The results of one data set × condition × labels × model.
@@ -39,6 +42,8 @@ pub struct Cell {
     pub runs: Vec<RunResult>,
     /// Sums over its runs.
     pub map: MapSums,
+    /// Curves of single runs.
+    pub kept: KeptCurves,
 }
 
 /// One run.
@@ -85,6 +90,13 @@ pub struct Missing {
 pub struct MapSums {
     /// For every epoch, for every time step: the sum of the accuracies and how many there are.
     pub epochs: Vec<Vec<(f64, u32)>>,
+}
+
+impl Cell {
+    /// A cell without runs.
+    pub fn new(planned: PlannedCell) -> Cell {
+        Cell { planned, runs: Vec::new(), map: MapSums::default(), kept: KeptCurves::default() }
+    }
 }
 
 impl MapSums {
@@ -165,6 +177,7 @@ struct Gathering {
     results: Results,
     cell_of: HashMap<CellKey, usize>,
     provenance: BTreeMap<String, PartProvenance>,
+    room: Room,
 }
 
 impl Gathering {
@@ -179,16 +192,16 @@ impl Gathering {
             });
         }
         let total: usize = planned.iter().map(|cell| cell.runs).sum();
-        let cells =
-            planned.into_iter().map(|planned| Cell { planned, runs: Vec::new(), map: MapSums::default() }).collect();
+        let cells = planned.into_iter().map(Cell::new).collect();
         let results = Results {
             stored,
             cells,
             missing: Vec::new(),
             pending: total.saturating_sub(manifest.len()),
             provenance: Vec::new(),
+            has_run_maps: true,
         };
-        Gathering { results, cell_of, provenance: BTreeMap::new() }
+        Gathering { results, cell_of, provenance: BTreeMap::new(), room: Room::new(MOST_MAP_VALUES) }
     }
 
     fn miss(&mut self, row: &ManifestRow, failed: bool, reason: String) {
@@ -227,6 +240,8 @@ impl Gathering {
             }
             epochs.push(EpochResult { train_loss: row.train_loss, validation: row.validation, metrics });
         }
+        let whole = epochs.iter().all(|epoch| epoch.metrics.is_ok());
+        cell.kept.add((row.seed, row.run.clone()), rows, whole, &mut self.room);
         let test = rows.last().map(|row| row.test).unwrap_or_default();
         cell.runs.push(RunResult { run: row.run.clone(), seed: row.seed, epochs, test });
     }
@@ -242,7 +257,9 @@ impl Gathering {
         self.results.missing.sort_by_key(|missing| place.get(missing.run.as_str()).copied());
         for cell in &mut self.results.cells {
             cell.runs.sort_by(|a, b| (a.seed, &a.run).cmp(&(b.seed, &b.run)));
+            cell.kept.finish(&self.room);
         }
+        self.results.has_run_maps = self.room.sufficed();
         self.results.provenance = self.provenance.into_values().collect();
         self.results
     }

@@ -35,13 +35,19 @@ pub fn all(comparisons: &Comparisons, analysis: &Analysis) -> Result<Vec<(&'stat
 }
 
 /// A row while it is filled: its values, and the reasons for those that are missing.
-struct Cells<'a> {
+pub(super) struct Cells<'a> {
     values: Vec<Value<'a>>,
     reasons: Vec<&'a str>,
 }
 
 impl<'a> Cells<'a> {
-    fn of(outcome: &'a Outcome) -> Cells<'a> {
+    /// A row that begins with these values.
+    pub(super) fn new(values: impl IntoIterator<Item = Value<'a>>) -> Cells<'a> {
+        Cells { values: values.into_iter().collect(), reasons: Vec::new() }
+    }
+
+    /// A row that begins with an outcome's names.
+    pub(super) fn of(outcome: &'a Outcome) -> Cells<'a> {
         let values = vec![
             Value::Text(&outcome.data),
             Value::Text(&outcome.model),
@@ -51,12 +57,12 @@ impl<'a> Cells<'a> {
         Cells { values, reasons: Vec::new() }
     }
 
-    fn push(&mut self, values: impl IntoIterator<Item = Value<'a>>) {
+    pub(super) fn push(&mut self, values: impl IntoIterator<Item = Value<'a>>) {
         self.values.extend(values);
     }
 
     /// The values of a result, or as many empty cells and its reason.
-    fn push_result<T, const N: usize>(
+    pub(super) fn push_result<T, const N: usize>(
         &mut self,
         found: &'a Result<T, String>,
         values: impl Fn(&T) -> [Value<'static>; N],
@@ -70,14 +76,14 @@ impl<'a> Cells<'a> {
         }
     }
 
-    fn add_reason(&mut self, reason: &'a str) {
+    pub(super) fn add_reason(&mut self, reason: &'a str) {
         if !self.reasons.contains(&reason) {
             self.reasons.push(reason);
         }
     }
 
     /// Ends the row with its reasons in one cell. The table turns a number that is not finite into an empty cell, which has a reason too.
-    fn write(mut self, table: &mut Writer) -> Result<(), Error> {
+    pub(super) fn write(mut self, table: &mut Writer) -> Result<(), Error> {
         if self.values.iter().any(|value| matches!(value, Value::Number(number) if !number.is_finite())) {
             self.add_reason("a value is too large or too small for a number");
         }
@@ -88,10 +94,10 @@ impl<'a> Cells<'a> {
     }
 }
 
-const OUTCOME_COLUMNS: [(&str, Kind); 4] =
+pub(super) const OUTCOME_COLUMNS: [(&str, Kind); 4] =
     [("data", Kind::Text), ("model", Kind::Text), ("metric", Kind::Text), ("summary", Kind::Text)];
 
-fn columns<'a>(first: &[(&'a str, Kind)], groups: &[(Kind, &[&'a str])]) -> Vec<(&'a str, Kind)> {
+pub(super) fn columns<'a>(first: &[(&'a str, Kind)], groups: &[(Kind, &[&'a str])]) -> Vec<(&'a str, Kind)> {
     let mut columns = first.to_vec();
     for (kind, names) in groups {
         columns.extend(names.iter().map(|name| (*name, *kind)));
@@ -99,7 +105,7 @@ fn columns<'a>(first: &[(&'a str, Kind)], groups: &[(Kind, &[&'a str])]) -> Vec<
     columns
 }
 
-fn p_values(p: Tail) -> [Value<'static>; 2] {
+pub(super) fn p_values(p: Tail) -> [Value<'static>; 2] {
     [Value::Number(p.p()), Value::Number(p.log10())]
 }
 

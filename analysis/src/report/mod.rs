@@ -1,17 +1,21 @@
 //! The report of a study: a folder in the store with one page, the figures and the tables.
 //!
-//! - [`tables`]: the tables as files, with [`comparison_tables`] for those of comparisons and [`paper_tables`] for the paper's
+//! - [`tables`]: the tables as files, with [`comparison_tables`] and [`whole_tables`] for those of comparisons and [`paper_tables`] for
+//!   the paper's
 //! - [`headline`]: the study's result in a few lines
 //! - [`page`]: the page, with [`page_numbers`] for how numbers are written and `style.css` for how it looks
-//! - [`page_tables`] and [`page_settings`]: what was run and with which settings; [`page_comparisons`], [`page_controls`] and
-//!   [`page_models`]: the comparisons; [`page_methods`]: the paragraph for a paper; [`page_notes`]: why cells are empty
+//! - [`page_tables`] and [`page_settings`]: what was run and with which settings; [`page_comparisons`], [`page_controls`],
+//!   [`page_maps`] and [`page_models`]: the comparisons; [`page_methods`]: the paragraph for a paper; [`page_notes`]: why cells are empty
+//! - [`citation`]: what to cite, as BibTeX
 //! - [`time`]: report names from points in time
 
+pub mod citation;
 pub mod comparison_tables;
 pub mod headline;
 pub mod page;
 pub mod page_comparisons;
 pub mod page_controls;
+pub mod page_maps;
 pub mod page_methods;
 pub mod page_models;
 pub mod page_notes;
@@ -21,11 +25,13 @@ pub mod page_tables;
 pub mod paper_tables;
 pub mod tables;
 pub mod time;
+pub mod whole_tables;
 
 use curvefleet_proto::artifact::report_folder;
 use curvefleet_proto::store::Store;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::aggregate::groups;
@@ -112,10 +118,10 @@ pub async fn write_report(store: &Store, study: &str, options: ReportOptions) ->
 
 fn compute(results: Results) -> Contents {
     let groups = groups(&results);
-    let figures = groups.iter().map(figure::draw).collect();
     let headline = headline::headline(&results, &groups);
     let significance = paper_tables::of_results(&results);
     let comparisons = compare(&results);
+    let figures = groups.par_iter().map(|group| figure::draw(group, Some(&comparisons))).collect();
     Contents { figures, headline, significance, comparisons, results }
 }
 
@@ -124,18 +130,35 @@ fn files(contents: &Contents, time: &str) -> Result<Vec<File>, Error> {
     let mut files = Vec::new();
     let mut tables = tables::all(&contents.results, &contents.significance)?;
     tables.extend(comparison_tables::all(&contents.comparisons, &contents.results.stored.study.analysis)?);
+    tables.extend(whole_tables::all(&contents.comparisons, &contents.results.stored.study.analysis)?);
     for (name, table) in tables {
         files.push((format!("tables/{name}.csv"), table.csv));
         files.push((format!("tables/{name}.parquet"), table.parquet));
     }
-    for figure in contents.figures.iter().flatten() {
-        let png =
-            figure::png::render(&figure.svg).map_err(|reason| Error::Figure { figure: figure.name.clone(), reason })?;
+    let figures: Vec<&Figure> = contents.figures.iter().flatten().collect();
+    let rendered: Vec<Rendered> = figures.par_iter().map(|figure| render(figure)).collect::<Result<_, Error>>()?;
+    for (figure, Rendered { png, pdf }) in figures.into_iter().zip(rendered) {
         files.push((format!("figures/{}.svg", figure.name), figure.svg.clone().into_bytes()));
+        files.push((format!("figures/{}.pdf", figure.name), pdf));
         files.push((format!("figures/{}.png", figure.name), png));
     }
+    files.push((citation::FILE.to_string(), citation::bibtex(contents, time).into_bytes()));
     files.push(("index.html".to_string(), page::page(contents, time).into_bytes()));
     Ok(files)
+}
+
+/// A figure in the forms that are not SVG.
+struct Rendered {
+    png: Vec<u8>,
+    pdf: Vec<u8>,
+}
+
+fn render(figure: &Figure) -> Result<Rendered, Error> {
+    let failed = |reason| Error::Figure { figure: figure.name.clone(), reason };
+    let tree = figure::parsed::parse(&figure.svg).map_err(failed)?;
+    let png = figure::png::render(&tree).map_err(failed)?;
+    let pdf = figure::pdf::render(&tree, &figure.title).map_err(failed)?;
+    Ok(Rendered { png, pdf })
 }
 
 fn summary(contents: &Contents, folder: String, location: String) -> ReportSummary {

@@ -3,7 +3,9 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::page_numbers::count;
-use super::{Contents, page_comparisons, page_controls, page_methods, page_models, page_settings, page_tables};
+use super::{
+    Contents, page_comparisons, page_controls, page_maps, page_methods, page_models, page_settings, page_tables,
+};
 use crate::aggregate::groups;
 use crate::figure::Figure;
 use crate::stats::paper_table::CAVEAT;
@@ -34,15 +36,18 @@ pub(super) fn page(contents: &Contents, time: &str) -> String {
                     }
                     (page_comparisons::comparisons(&contents.comparisons, study))
                     (page_controls::controls(&contents.comparisons, study))
+                    (page_maps::map_tests(&contents.comparisons, study))
+                    (page_maps::all_runs(&contents.comparisons))
                     (page_models::mixed_models(&contents.comparisons))
                     (page_models::planning(&contents.comparisons))
-                    (page_methods::methods(contents))
+                    (page_methods::methods(contents, time))
                     section id="significance" {
                         h2 { "The paper's significance table" }
                         p class="note" { (CAVEAT) }
                         @for (network, lines) in &contents.significance {
                             @if contents.significance.len() > 1 { h3 { (network) } }
                             (page_tables::significance(lines))
+                            (page_maps::cluster_robust(&contents.comparisons, network))
                         }
                         (files("significance"))
                     }
@@ -76,6 +81,8 @@ fn header(contents: &Contents, time: &str) -> Markup {
                 a href="#performance" { "Final performance" }
                 a href="#comparisons" { "Comparisons" }
                 a href="#controls" { "True against shuffled" }
+                a href="#map-tests" { "Whole maps" }
+                a href="#all-runs" { "All runs together" }
                 a href="#mixed-model" { "Mixed model" }
                 a href="#planning" { "Planning" }
                 a href="#methods" { "Methods" }
@@ -145,14 +152,20 @@ fn figures(contents: &Contents) -> Markup {
 }
 
 fn one_figure(figure: &Figure) -> Markup {
-    let link = |ending: &str| format!("figures/{}.{ending}", figure.name);
     html! {
         figure {
             (PreEscaped(&figure.svg))
-            figcaption {
-                b { (figure.title) ". " } (figure.caption) " "
-                a href=(link("svg")) { "SVG" } " · " a href=(link("png")) { "PNG" }
-            }
+            figcaption { b { (figure.title) ". " } (figure.caption) " " (figure_files(figure)) }
+        }
+    }
+}
+
+/// Links to a figure's files.
+fn figure_files(figure: &Figure) -> Markup {
+    html! {
+        @for (place, (ending, name)) in [("svg", "SVG"), ("pdf", "PDF"), ("png", "PNG")].into_iter().enumerate() {
+            @if place > 0 { " · " }
+            a href=(format!("figures/{}.{ending}", figure.name)) { (name) }
         }
     }
 }
@@ -181,6 +194,11 @@ fn tables_and_figures(contents: &Contents) -> Markup {
             "true against shuffled labels: chance level, selectivity, effect sizes, Welch's test, permutation test",
         ),
         ("mixed_model", "the mixed model over all epochs: tests of its terms, variance components"),
+        ("map_tests", "the cluster-based permutation test of whole maps, a row for each cluster"),
+        ("interquartile_means", "the interquartile mean of all runs, with true and with shuffled labels"),
+        ("performance_profiles", "the share of runs above every threshold"),
+        ("likelihood_ratio", "likelihood-ratio tests of nested mixed models"),
+        ("cluster_robust", "the models of the paper's table with cluster-robust errors, by run"),
         ("planning", "what the study's seeds can find, and how many a difference needs"),
         ("significance", "the paper's significance table"),
         ("missing", "runs and epochs that are not in this report, and why"),
@@ -205,10 +223,7 @@ fn tables_and_figures(contents: &Contents) -> Markup {
                         tr {
                             td { "figure" }
                             td { (figure.title) }
-                            td {
-                                a href=(format!("figures/{}.svg", figure.name)) { "SVG" } " · "
-                                a href=(format!("figures/{}.png", figure.name)) { "PNG" }
-                            }
+                            td { (figure_files(figure)) }
                         }
                     }
                 }

@@ -4,18 +4,20 @@ use curvefleet_proto::plan::run::NUMBERS_VERSION;
 use curvefleet_proto::study::AnalysisKey;
 use maud::{Markup, html};
 
-use super::Contents;
 use super::page::plural;
+use super::page_maps;
 use super::page_numbers::{count, percent};
 use super::page_settings::probe_words;
+use super::{Contents, citation};
 use crate::compare::family::adjustment;
+use crate::compare::over_map::{CELL_LEVEL, MOST_ASSIGNMENTS};
 use crate::compare::{Origin, OutcomeComparisons};
 use crate::curve::metrics::Metric;
 use crate::stats::permutation::EXACT_ARRANGEMENTS;
 use crate::stats::planning::Goal;
 
 /// The section.
-pub(super) fn methods(contents: &Contents) -> Markup {
+pub(super) fn methods(contents: &Contents, time: &str) -> Markup {
     html! {
         section id="methods" {
             h2 { "Methods, for a paper" }
@@ -25,6 +27,12 @@ pub(super) fn methods(contents: &Contents) -> Markup {
                 p { (tests(contents)) }
                 p { (declared(contents)) " " (versions(contents)) }
             }
+            h3 { "To cite" }
+            p {
+                "BibTeX for the paper that the method is from, for the program and for this study; also as "
+                a href=(citation::FILE) { (citation::FILE) } "."
+            }
+            pre class="copied" { (citation::bibtex(contents, time)) }
         }
     }
 }
@@ -81,6 +89,9 @@ fn tests(contents: &Contents) -> String {
     let controls = tested(&|found| found.controls.iter().filter(|control| control.contrast.welch.is_ok()).count());
     let omnibus = tested(&|found| usize::from(found.omnibus.welch.is_ok()));
     let models = comparisons.models.iter().filter(|model| model.fit.is_ok()).count();
+    let ratios = comparisons.models.iter().flat_map(|model| model.fit.iter().flat_map(|fit| &fit.likelihood_ratios));
+    let ratios = ratios.filter(|(_, found)| found.is_ok()).count();
+    let robust = comparisons.robust.iter().filter(|test| test.test.is_ok()).count();
     let sizes = comparisons.outcomes.iter().flat_map(|found| &found.pairs).map(|pair| pair.contrast.family_size);
     let largest = sizes.max().unwrap_or(0);
     let resamples = count(analysis.resamples as usize);
@@ -90,7 +101,10 @@ fn tests(contents: &Contents) -> String {
          Hedges' g (noncentral t interval) and P(A > B) (BCa bootstrap interval, {resamples} resamples of runs within conditions); intervals are at {}. True \
          labels were compared with shuffled ones by Welch's t test ({}, corrected likewise) and by a permutation test over runs (all arrangements \
          where there were at most {}, else {resamples} drawn). Linear mixed models, metric ~ epoch × condition + (1 | run), were fitted by restricted maximum likelihood \
-         ({}), with F tests of type III and Satterthwaite's degrees of freedom. Plans are for {} power at the {} level.",
+         ({}), with F tests of type III and Satterthwaite's degrees of freedom, and compared by likelihood-ratio tests ({}, maximum likelihood). The models of Jiang and Dale (2025), metric \
+         ~ data, labels, condition, or epoch × condition over rows, were tested with cluster-robust errors by run (CR2, {}). Whole maps (time step × epoch) were compared by cluster-based permutation \
+         tests over runs ({}; Welch's t, cells beyond the two-sided {} threshold, at most {} assignments, p corrected likewise). All runs together are described by interquartile means and \
+         performance profiles (bootstrap stratified by condition, {resamples} resamples). Plans are for {} power at the {} level.",
         counted(omnibus, "test", "tests"),
         counted(pairs, "test", "tests"),
         adjustment(analysis).name(),
@@ -99,6 +113,11 @@ fn tests(contents: &Contents) -> String {
         counted(controls, "test", "tests"),
         count(EXACT_ARRANGEMENTS as usize),
         counted(models, "model", "models"),
+        counted(ratios, "test", "tests"),
+        counted(robust, "test", "tests"),
+        page_maps::map_tests_in_words(comparisons),
+        percent(CELL_LEVEL),
+        count(MOST_ASSIGNMENTS.min(analysis.resamples.into()) as usize),
         percent(Goal::USUAL.power),
         percent(Goal::USUAL.level),
     )

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::comparison_tables::term_name;
 use super::page::files;
 use super::page_comparisons::{by_group, group_heading};
+use super::page_maps;
 use super::page_numbers::{NONE, count, fixed, p_value, percent, statistic};
 use crate::compare::by_epoch::{EpochModel, Fit};
 use crate::compare::plan::{Aim, DIFFERENCES};
@@ -44,6 +45,7 @@ pub(super) fn mixed_models(comparisons: &Comparisons) -> Markup {
                 } }
             } }
             (files("mixed_model"))
+            (page_maps::likelihood_ratios(comparisons))
         }
     }
 }

@@ -1,12 +1,15 @@
 //! The subcommands, one file each.
 
 mod analyze;
+mod audit;
 mod backup;
 mod data;
+mod drain;
 mod export;
 mod gc;
 mod logs;
 mod manage;
+mod pause;
 mod plan;
 mod report;
 mod run;
@@ -58,6 +61,18 @@ pub enum Command {
     Cancel(manage::Cancel),
     /// Put failed and cancelled runs of a study, or damaged ones, back into the queue
     Retry(manage::Retry),
+    /// Let a study rest: its runs are handed back and none is given out
+    Pause(pause::Pause),
+    /// Let a study that rests go on
+    Resume(pause::Resume),
+    /// Put a study before or behind others
+    Priority(pause::Priority),
+    /// Drain a worker: it hands back what it trains and is given nothing
+    Drain(drain::Drain),
+    /// Let a drained worker work again
+    Undrain(drain::Undrain),
+    /// Show who changed what by hand
+    Audit(audit::Audit),
     /// List the workers
     Workers(workers::Workers),
     /// Copy a coordinator's ledger into a new file, also while it is at work
@@ -100,6 +115,12 @@ impl Command {
             Command::Logs(command) => command.execute().await,
             Command::Cancel(command) => command.execute().await,
             Command::Retry(command) => command.execute().await,
+            Command::Pause(command) => command.execute().await,
+            Command::Resume(command) => command.execute().await,
+            Command::Priority(command) => command.execute().await,
+            Command::Drain(command) => command.execute().await,
+            Command::Undrain(command) => command.execute().await,
+            Command::Audit(command) => command.execute().await,
             Command::Workers(command) => command.execute().await,
             Command::Backup(command) => command.execute().await,
             Command::Store(command) => command.execute().await,

@@ -1,6 +1,7 @@
 //! `curvefleet run`: the whole system in one process. A coordinator on a loopback port, a worker per core, the same gRPC service and
 //! the same store code as on a cluster; then the report.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -163,6 +164,7 @@ impl Fleet {
                 slots: 1,
                 device: self.device,
                 checkpoint_every: self.checkpoint_every,
+                labels: BTreeMap::new(),
                 idle: None,
                 environment: std::env::vars().collect(),
                 git_commit: crate::GIT_COMMIT.to_string(),

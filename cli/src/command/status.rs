@@ -1,7 +1,7 @@
 //! `curvefleet status`: where studies stand.
 
 use clap::Args;
-use curvefleet_proto::v1::{GetStudyRequest, ListStudiesRequest, StudyStatus};
+use curvefleet_proto::v1::{GetStudyRequest, ListStudiesRequest, StudyState, StudyStatus};
 
 use super::print_json;
 use crate::client::Coordinator;
@@ -40,7 +40,7 @@ impl Status {
             say!("there is no study yet; hand one in with: curvefleet submit studies/quickstart.toml");
             return Ok(());
         }
-        let headings = ["study", "state", "done", "failed", "training", "waiting", "planned", "submitted"];
+        let headings = ["study", "state", "priority", "done", "failed", "training", "waiting", "planned", "submitted"];
         print_table(&headings, &studies.iter().map(row).collect::<Vec<_>>());
         for study in studies.iter().filter(|study| !study.stop_reason.is_empty()) {
             say!("{} was stopped: {}", study.name, study.stop_reason);
@@ -51,10 +51,15 @@ impl Status {
 
 fn row(study: &StudyStatus) -> Vec<String> {
     let runs = study.runs.unwrap_or_default();
-    let mut row = vec![study.name.clone(), study_state(study.state).to_string()];
+    let mut row = vec![study.name.clone(), state(study).to_string(), study.priority.to_string()];
     row.extend([runs.done, runs.failed, runs.leased, runs.pending, runs.planned].map(grouped));
     row.push(time(study.submitted_ms));
     row
+}
+
+/// A study that rests is active; for a person it is paused.
+fn state(study: &StudyStatus) -> &'static str {
+    if study.paused_ms > 0 && study.state() == StudyState::Active { "paused" } else { study_state(study.state) }
 }
 
 fn json(study: &StudyStatus) -> serde_json::Value {
@@ -63,6 +68,7 @@ fn json(study: &StudyStatus) -> serde_json::Value {
         "name": study.name, "hash": study.hash, "state": study_state(study.state), "stop_reason": study.stop_reason,
         "planned": runs.planned, "done": runs.done, "failed": runs.failed, "leased": runs.leased, "pending": runs.pending,
         "cancelled": runs.cancelled, "submitted_ms": study.submitted_ms, "ended_ms": study.ended_ms,
+        "priority": study.priority, "paused_ms": study.paused_ms,
         "manifest_runs": study.manifest_runs, "epochs_per_second": study.epochs_per_second, "epochs_left": study.epochs_left,
     })
 }

@@ -23,7 +23,7 @@ impl Apply for Cancel {
         )?;
         if cancelled > 0 {
             shard::give_up(context, study_id)?;
-            audit::record(context, &self.who, "cancel", &self.study)?;
+            audit::record(context, &self.who, "cancel", &self.study, "")?;
         }
         status_of(context, &self.study)
     }

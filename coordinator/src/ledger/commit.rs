@@ -48,7 +48,7 @@ impl Apply for Commit {
         let Some(held) = shard::held(context, &self.shard, &self.worker, self.fence)? else { return Ok(false) };
         self.check_part(&held.study)?;
         let rows = self.rows(context, held.id)?;
-        register::seen(context, &self.worker)?;
+        register::committed(context, &self.worker)?;
         self.make_done(context, &held, &rows)?;
         Ok(true)
     }
@@ -122,6 +122,10 @@ impl Commit {
         shard::settle(context, held.id)?;
         if !done.is_empty() {
             shard::count(context, held.study_id, delta)?;
+            context.execute(
+                "UPDATE studies SET committed_ms = ?2 WHERE id = ?1",
+                values![held.study_id, context.now_ms],
+            )?;
         }
         reuse::spread(context, held.id, part_id)
     }

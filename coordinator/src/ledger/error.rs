@@ -23,6 +23,18 @@ pub enum Error {
     /// A worker asks for work without having introduced itself.
     #[error("the worker `{0}` is not registered with this coordinator; register first")]
     NoWorker(String),
+    /// There is no such worker.
+    #[error("there is no worker `{0}`; `curvefleet workers` lists the workers there are")]
+    UnknownWorker(String),
+    /// Another process has registered under the worker's name since.
+    #[error("another worker has registered as `{0}` since; give each worker a --name of its own")]
+    Superseded(String),
+    /// The fleet is full.
+    #[error(
+        "{} workers are alive, and a ledger takes no more; give each machine one worker with more --slots",
+        curvefleet_proto::limits::MAX_WORKERS
+    )]
+    TooManyWorkers,
     /// The request contradicts itself or the plan.
     #[error("{0}")]
     Invalid(String),

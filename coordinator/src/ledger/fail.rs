@@ -5,7 +5,7 @@ use super::operation::Apply;
 use super::shard::{Delta, Held};
 use super::sql::{Context, values};
 use super::state::FailureKind;
-use super::{Error, attempt, register, shard};
+use super::{Error, attempt, drain, register, shard};
 
 /// A failed attempt. The same report again changes nothing more.
 #[derive(Debug, Clone)]
@@ -47,6 +47,9 @@ impl Apply for Fail {
             return Ok(true);
         }
         self.record(context, &held, &run)?;
+        if self.kind != FailureKind::Study {
+            drain::note_failure(context, &self.worker, &self.run, held.study_id, &self.error)?;
+        }
         match self.kind {
             FailureKind::Infrastructure => self.infrastructure(context, &held)?,
             FailureKind::Run => self.hold_against_run(context, &held, &run)?,
@@ -94,7 +97,7 @@ impl Fail {
     fn infrastructure(&self, context: &mut Context<'_>, held: &Held) -> Result<(), Error> {
         let setbacks = held.setbacks.saturating_add(1);
         context.execute("UPDATE shards SET setbacks = ?2 WHERE id = ?1", values![held.id, setbacks])?;
-        shard::end_lease(context, held.id, context.now_ms.saturating_add(backoff_ms(setbacks)))
+        shard::end_failed_lease(context, held.id, context.now_ms.saturating_add(backoff_ms(setbacks)))
     }
 
     /// The run counts as tried under this lease; at the last attempt it is set aside.

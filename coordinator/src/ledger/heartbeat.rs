@@ -2,7 +2,7 @@
 
 use super::operation::Apply;
 use super::sql::{Context, values};
-use super::{Error, register};
+use super::{Error, workers};
 
 /// A lease that a message names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,35 +18,65 @@ pub struct Held {
 pub struct Heartbeat {
     /// Who it is.
     pub worker: String,
+    /// Its process; empty where it does not say.
+    pub session: String,
     /// The leases it holds.
     pub held: Vec<Held>,
 }
 
 /// The answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Heard {
-    /// For each lease that was named, in order: the study it belongs to, or `None` where the lease is not the worker's
-    /// any more.
-    pub studies: Vec<Option<String>>,
+    /// For each lease that was named, in order: what has become of it, or `None` where the lease is not the worker's any
+    /// more.
+    pub leases: Vec<Option<Renewed>>,
     /// Whether the worker is known; if not, it registers again.
     pub registered: bool,
+    /// Whether the worker is drained: it hands back all it holds and asks for nothing.
+    pub drained: bool,
+    /// Whether another process goes by the worker's name now: this one ends.
+    pub superseded: bool,
+}
+
+/// A lease that goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewed {
+    /// The study it belongs to.
+    pub study: String,
+    /// Whether it is to be handed back: the study rests.
+    pub hand_back: bool,
 }
 
 impl Apply for Heartbeat {
     fn apply(&self, context: &mut Context<'_>) -> Result<Heard, Error> {
-        let registered = register::seen(context, &self.worker)?;
+        let known = context.row(
+            "UPDATE workers SET last_seen_ms = ?3 WHERE name = ?1 AND (session = ?2 OR ?2 = '') RETURNING drained_ms",
+            values![&self.worker, &self.session, context.now_ms],
+            |row| row.unsigned(0),
+        )?;
+        let Some(drained_ms) = known else { return self.unknown(context) };
         let deadline_ms = context.now_ms.saturating_add(context.settings.lease_ms);
-        let mut studies = Vec::with_capacity(self.held.len());
+        let mut leases = Vec::with_capacity(self.held.len());
         for held in &self.held {
-            let study = context.row(
+            let renewed = context.row(
                 "UPDATE shards SET deadline_ms = ?4
                  WHERE key = ?1 AND worker = ?2 AND fence = ?3 AND state = 'leased'
-                 RETURNING (SELECT name FROM studies WHERE studies.id = shards.study_id)",
+                 RETURNING (SELECT name FROM studies WHERE studies.id = shards.study_id),
+                           (SELECT paused_ms FROM studies WHERE studies.id = shards.study_id)",
                 values![&held.shard, &self.worker, held.fence, deadline_ms],
-                |row| row.text(0),
+                |row| Ok(Renewed { study: row.text(0)?, hand_back: row.unsigned(1)? > 0 }),
             )?;
-            studies.push(study);
+            leases.push(renewed);
         }
-        Ok(Heard { studies, registered })
+        Ok(Heard { leases, registered: true, drained: drained_ms > 0, superseded: false })
+    }
+}
+
+impl Heartbeat {
+    /// Of a worker that never registered, or of a process whose name another one has.
+    fn unknown(&self, context: &mut Context<'_>) -> Result<Heard, Error> {
+        let superseded = workers::maybe_find(context, &self.worker)?.is_some();
+        let leases = vec![None; self.held.len()];
+        Ok(Heard { leases, registered: superseded, drained: false, superseded })
     }
 }

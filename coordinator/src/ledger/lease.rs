@@ -1,9 +1,10 @@
 //! Gives shards to a worker until a deadline.
 
+use super::heartbeat::Held;
 use super::operation::Apply;
 use super::shard::Delta;
 use super::sql::{Context, values};
-use super::{Error, expire, register, reuse, shard};
+use super::{Error, expire, reuse, shard, workers};
 
 /// Specifications in one answer stay within this many bytes together, so that the message fits a gRPC frame with room
 /// to spare; a worker asks again for the rest. One shard is given whatever its size.
@@ -13,23 +14,42 @@ const MAX_SPEC_BYTES: usize = curvefleet_proto::limits::MAX_MESSAGE_BYTES / 4;
 const RETRY_AFTER_MS_MAX: u64 = 1_000;
 /// ... and at least this, so that idle workers do not keep the ledger busy.
 const RETRY_AFTER_MS_MIN: u64 = 100;
+/// How long a shard that has waited out its backoff waits for another worker than the one it failed on, in milliseconds. After
+/// that the others are taken to be busy.
+pub const ANOTHER_WORKER_MS: u64 = 60_000;
 
 /// Asks for shards beyond those that the worker holds already.
 #[derive(Debug, Clone)]
 pub struct Lease {
     /// Who asks; must be registered.
     pub worker: String,
+    /// Its process; empty where it does not say.
+    pub session: String,
     /// How many at most.
     pub shards: u32,
+    /// What the worker knows it holds.
+    pub known: Option<Known>,
+}
+
+/// What a worker that asks for work knows. Its process asks for one thing after another and numbers what it asks, so that a lease
+/// that it does not name is one whose answer was lost, and a request that comes after a later one is of no interest any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Grows with each request of the process; at least 1.
+    pub number: u64,
+    /// All leases that it holds.
+    pub held: Vec<Held>,
 }
 
 /// What was given.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Leased {
     /// The leases: studies of higher priority first, then older ones, each in the order of its plan.
     pub leases: Vec<Given>,
     /// Where there are none: how long to wait before asking again, in milliseconds.
     pub retry_after_ms: u64,
+    /// Whether there are none because the worker is drained.
+    pub drained: bool,
 }
 
 /// The right to train a shard's runs.
@@ -56,33 +76,97 @@ struct Candidate {
 
 impl Apply for Lease {
     fn apply(&self, context: &mut Context<'_>) -> Result<Leased, Error> {
-        if !register::seen(context, &self.worker)? {
-            return Err(Error::NoWorker(self.worker.clone()));
-        }
+        let Some(drained) = self.enter(context)? else {
+            return Ok(Leased { retry_after_ms: RETRY_AFTER_MS_MIN, ..Leased::default() });
+        };
         expire::sweep(context)?;
+        if drained {
+            return Ok(Leased { retry_after_ms: RETRY_AFTER_MS_MAX, drained, ..Leased::default() });
+        }
         let studies = context.rows(
-            "SELECT id, name FROM studies WHERE state = 'active' ORDER BY priority DESC, id",
+            "SELECT id, name FROM studies WHERE state = 'active' AND paused_ms = 0 ORDER BY priority DESC, id",
             values![],
-            |row| Ok((row.int(0)?, row.text(1)?)),
+            |row| Ok(Study { id: row.int(0)?, name: row.text(1)? }),
         )?;
         let mut leases = Vec::new();
-        for (study_id, study) in &studies {
-            if !self.lease_from(context, *study_id, study, &mut leases)? {
+        for study in &studies {
+            if !self.lease_from(context, study, Of::Others, &mut leases)? {
                 break;
             }
         }
+        if leases.is_empty() && self.is_alone(context)? {
+            for study in &studies {
+                if !self.lease_from(context, study, Of::Itself, &mut leases)? {
+                    break;
+                }
+            }
+        }
         let retry_after_ms = if leases.is_empty() { retry_after_ms(context)? } else { 0 };
-        Ok(Leased { leases, retry_after_ms })
+        Ok(Leased { leases, retry_after_ms, drained })
     }
 }
 
+/// A study that may be leased from.
+struct Study {
+    id: i64,
+    name: String,
+}
+
+/// Whose failures may lie behind a shard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// Not the asking worker's, or not lately.
+    Others,
+    /// The asking worker's alone.
+    Itself,
+}
+
 impl Lease {
+    /// Takes note of the request and of the leases that its worker does not know of. Whether the worker is drained; `None` for a
+    /// request that a later one has overtaken.
+    fn enter(&self, context: &mut Context<'_>) -> Result<Option<bool>, Error> {
+        let known = context.row(
+            "UPDATE workers SET last_seen_ms = ?2 WHERE name = ?1 RETURNING session, asked, drained_ms",
+            values![&self.worker, context.now_ms],
+            |row| Ok((row.text(0)?, row.unsigned(1)?, row.unsigned(2)?)),
+        )?;
+        let Some((session, asked, drained_ms)) = known else { return Err(Error::NoWorker(self.worker.clone())) };
+        if session != self.session && !self.session.is_empty() {
+            return Err(Error::Superseded(self.worker.clone()));
+        }
+        let Some(known) = &self.known else { return Ok(Some(drained_ms > 0)) };
+        if known.number <= asked {
+            return Ok(None);
+        }
+        context.execute("UPDATE workers SET asked = ?2 WHERE name = ?1", values![&self.worker, known.number])?;
+        for lease in shard::held_by(context, &self.worker)? {
+            if !known.held.iter().any(|held| held.shard == lease.shard && held.fence == lease.fence) {
+                let error = format!("the worker `{}` never heard of the lease: the answer was lost", self.worker);
+                shard::lose_lease(context, lease.id, &self.worker, lease.fence, &error)?;
+            }
+        }
+        Ok(Some(drained_ms > 0))
+    }
+
+    /// Whether shards that failed on this worker wait for no other, because none is there.
+    fn is_alone(&self, context: &mut Context<'_>) -> Result<bool, Error> {
+        let failed = context.row(
+            "SELECT 1 FROM shards WHERE avoid = ?1 AND state = 'pending' AND avoid <> '' LIMIT 1",
+            values![&self.worker],
+            |row| row.int(0),
+        )?;
+        if failed.is_none() {
+            return Ok(false);
+        }
+        Ok(!workers::working(context)?.iter().any(|worker| worker.name != self.worker))
+    }
+
     /// Leases from one study; false when the answer is full.
     fn lease_from(
         &self,
         context: &mut Context<'_>,
-        study_id: i64,
-        study: &str,
+        study: &Study,
+        of: Of,
         leases: &mut Vec<Given>,
     ) -> Result<bool, Error> {
         let mut bytes: usize = leases.iter().map(|lease| lease.spec_json.len()).sum();
@@ -91,7 +175,7 @@ impl Lease {
             if wanted == 0 {
                 return Ok(false);
             }
-            let candidates = candidates(context, study_id, wanted)?;
+            let candidates = self.candidates(context, study.id, of, wanted)?;
             if candidates.is_empty() {
                 return Ok(true);
             }
@@ -99,21 +183,43 @@ impl Lease {
                 if !leases.is_empty() && bytes + candidate.spec_json.len() > MAX_SPEC_BYTES {
                     return Ok(false);
                 }
-                if adopt(context, study_id, candidate.id)? {
+                if adopt(context, study.id, candidate.id)? {
                     continue;
                 }
                 bytes += candidate.spec_json.len();
-                leases.push(self.give(context, study, candidate)?);
+                leases.push(self.give(context, &study.name, candidate)?);
             }
         }
+    }
+
+    fn candidates(
+        &self,
+        context: &mut Context<'_>,
+        study_id: i64,
+        of: Of,
+        wanted: u64,
+    ) -> Result<Vec<Candidate>, Error> {
+        // A failure of this worker's own is out of mind after so long, and none at all where it is the only worker.
+        let forgotten_ms = match of {
+            Of::Others => context.now_ms.saturating_sub(ANOTHER_WORKER_MS),
+            Of::Itself => context.now_ms,
+        };
+        context.rows(
+            "SELECT id, key, spec_json FROM shards JOIN shard_specs ON shard_specs.shard_id = shards.id
+             WHERE study_id = ?1 AND state = 'pending' AND not_before_ms <= ?2
+               AND (avoid <> ?4 OR not_before_ms <= ?5)
+             ORDER BY place LIMIT ?3",
+            values![study_id, context.now_ms, wanted, &self.worker, forgotten_ms],
+            |row| Ok(Candidate { id: row.int(0)?, key: row.text(1)?, spec_json: row.text(2)? }),
+        )
     }
 
     fn give(&self, context: &mut Context<'_>, study: &str, candidate: Candidate) -> Result<Given, Error> {
         let deadline_ms = context.now_ms.saturating_add(context.settings.lease_ms);
         let fence = context.row(
-            "UPDATE shards SET state = 'leased', fence = fence + 1, worker = ?2, deadline_ms = ?3
+            "UPDATE shards SET state = 'leased', fence = fence + 1, worker = ?2, deadline_ms = ?3, leased_ms = ?4, avoid = ''
              WHERE id = ?1 RETURNING fence",
-            values![candidate.id, &self.worker, deadline_ms],
+            values![candidate.id, &self.worker, deadline_ms, context.now_ms],
             |row| row.unsigned(0),
         )?;
         let runs = context.rows(
@@ -124,15 +230,6 @@ impl Lease {
         let Candidate { key, spec_json, .. } = candidate;
         Ok(Given { study: study.to_string(), shard: key, fence: fence.unwrap_or(0), runs, spec_json })
     }
-}
-
-fn candidates(context: &mut Context<'_>, study_id: i64, wanted: u64) -> Result<Vec<Candidate>, Error> {
-    context.rows(
-        "SELECT id, key, spec_json FROM shards JOIN shard_specs ON shard_specs.shard_id = shards.id
-         WHERE study_id = ?1 AND state = 'pending' AND not_before_ms <= ?2 ORDER BY place LIMIT ?3",
-        values![study_id, context.now_ms, wanted],
-        |row| Ok(Candidate { id: row.int(0)?, key: row.text(1)?, spec_json: row.text(2)? }),
-    )
 }
 
 /// Takes over what was done in other studies since; true if that leaves nothing to train.
@@ -147,12 +244,11 @@ fn adopt(context: &mut Context<'_>, study_id: i64, shard_id: i64) -> Result<bool
     Ok(closed)
 }
 
-/// Until the first shard that waits out a backoff may be leased, within bounds.
+/// Until the next shard has waited out a backoff, within bounds.
 fn retry_after_ms(context: &mut Context<'_>) -> Result<u64, Error> {
     let next = context.row(
-        "SELECT MIN(shards.not_before_ms) FROM shards JOIN studies ON studies.id = shards.study_id
-         WHERE studies.state = 'active' AND shards.state = 'pending'",
-        values![],
+        "SELECT MIN(not_before_ms) FROM shards WHERE state = 'pending' AND not_before_ms > 0 AND not_before_ms > ?1",
+        values![context.now_ms],
         |row| row.maybe_int(0),
     )?;
     let next_ms = next.flatten().and_then(|ms| u64::try_from(ms).ok());

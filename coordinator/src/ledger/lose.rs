@@ -92,7 +92,7 @@ impl Apply for Lose {
             requeued += rows.iter().filter(|row| row.study_id == study_id).count() as u64;
             lose(context, &rows, &format!("the part {part} {found}"))?;
             if !rows.is_empty() {
-                audit::record(context, &self.who, "retry damaged", part)?;
+                audit::record(context, &self.who, "retry damaged", part, found)?;
             }
         }
         Ok(Lost { requeued, status: status_of(context, &self.study)? })
@@ -155,7 +155,7 @@ fn reopen_shard(context: &mut Context<'_>, shard_id: i64) -> Result<(), Error> {
         values![shard_id],
     )?;
     context.execute(
-        "UPDATE shards SET state = 'pending', not_before_ms = 0, setbacks = 0
+        "UPDATE shards SET state = 'pending', not_before_ms = 0, setbacks = 0, avoid = ''
          WHERE id = ?1 AND state = 'closed' AND open > 0",
         values![shard_id],
     )?;

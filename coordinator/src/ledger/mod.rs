@@ -51,11 +51,12 @@
 //! - A study is over when none of its runs is pending.
 
 mod attempt;
-mod audit;
+pub mod audit;
 pub mod backoff;
 pub mod cancel;
 pub mod check;
 pub mod commit;
+pub mod drain;
 pub mod error;
 pub mod expire;
 pub mod fail;
@@ -65,6 +66,7 @@ pub mod logs;
 pub mod lose;
 pub mod manifest;
 pub mod operation;
+pub mod pause;
 pub mod postgres;
 pub mod register;
 pub mod release;

@@ -2,8 +2,8 @@
 
 use super::sql::Context;
 use super::{
-    Error, cancel, check, commit, expire, fail, heartbeat, lease, logs, lose, manifest, register, release, retry, runs,
-    study, submit, workers,
+    Error, audit, cancel, check, commit, drain, expire, fail, heartbeat, lease, logs, lose, manifest, pause, register,
+    release, retry, runs, study, submit, workers,
 };
 
 /// A request with the answer that belongs to it.
@@ -72,6 +72,10 @@ operations! {
     StudyStatus: study::StudyStatus => study::Status,
     Cancel: cancel::Cancel => study::Status,
     Retry: retry::Retry => retry::Retried,
+    Pause: pause::Pause => study::Status,
+    Prioritize: pause::Prioritize => study::Status,
+    Drain: drain::Drain => workers::Worker,
+    ListAudit: audit::ListAudit => Vec<audit::Entry>,
     CommittedParts: lose::CommittedParts => Vec<lose::CommittedPart>,
     Lose: lose::Lose => lose::Lost,
     ListRuns: runs::ListRuns => runs::Page,
@@ -103,11 +107,15 @@ impl Request {
             | Request::CommittedParts(_)
             | Request::Logs(_)
             | Request::ListWorkers(_)
+            | Request::ListAudit(_)
             | Request::StaleManifests(_)
             | Request::ManifestPage(_) => true,
             Request::Submit(_)
             | Request::Cancel(_)
             | Request::Retry(_)
+            | Request::Pause(_)
+            | Request::Prioritize(_)
+            | Request::Drain(_)
             | Request::Lose(_)
             | Request::Register(_)
             | Request::Lease(_)
@@ -131,7 +139,13 @@ impl Reply {
             Reply::Expire(expired) => *expired > 0,
             Reply::Release(released) => *released > 0,
             Reply::Commit(accepted) | Reply::Fail(accepted) => *accepted,
-            Reply::Submit(_) | Reply::Cancel(_) | Reply::Retry(_) | Reply::Lose(_) | Reply::ManifestWritten(_) => true,
+            Reply::Submit(_)
+            | Reply::Cancel(_)
+            | Reply::Retry(_)
+            | Reply::Pause(_)
+            | Reply::Prioritize(_)
+            | Reply::Lose(_)
+            | Reply::ManifestWritten(_) => true,
             Reply::CheckRuns(_)
             | Reply::ListStudies(_)
             | Reply::GetStudy(_)
@@ -141,6 +155,8 @@ impl Reply {
             | Reply::Logs(_)
             | Reply::Register(())
             | Reply::ListWorkers(_)
+            | Reply::ListAudit(_)
+            | Reply::Drain(_)
             | Reply::Heartbeat(_)
             | Reply::ManifestClaim(_)
             | Reply::ManifestAbandon(())

@@ -2,7 +2,7 @@
 
 use super::heartbeat::Held;
 use super::operation::Apply;
-use super::sql::Context;
+use super::sql::{Context, values};
 use super::{Error, register, shard};
 
 /// Leases to hand back; the worker's others stay.
@@ -12,6 +12,8 @@ pub struct Release {
     pub worker: String,
     /// Which.
     pub held: Vec<Held>,
+    /// The process that ends with this, if it does: all of its leases go back, also those it does not know of.
+    pub leaving: Option<String>,
 }
 
 impl Apply for Release {
@@ -25,6 +27,24 @@ impl Apply for Release {
                 released += 1;
             }
         }
+        if let Some(session) = &self.leaving {
+            released += self.leave(context, session)?;
+        }
         Ok(released)
+    }
+}
+
+impl Release {
+    /// Another process that has taken the worker's place stays.
+    fn leave(&self, context: &mut Context<'_>, session: &str) -> Result<u32, Error> {
+        let left = context.execute(
+            "UPDATE workers SET left_ms = ?3 WHERE name = ?1 AND session = ?2",
+            values![&self.worker, session, context.now_ms],
+        )?;
+        let held = if left > 0 { shard::held_by(context, &self.worker)? } else { Vec::new() };
+        for lease in &held {
+            shard::end_lease(context, lease.id, context.now_ms)?;
+        }
+        Ok(held.len().try_into().unwrap_or(u32::MAX))
     }
 }

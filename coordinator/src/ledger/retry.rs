@@ -34,7 +34,7 @@ impl Apply for Retry {
         )?;
         if requeued > 0 {
             reopen(context, study_id)?;
-            audit::record(context, &self.who, "retry", &self.study)?;
+            audit::record(context, &self.who, "retry", &self.study, &format!("{requeued} runs"))?;
         }
         Ok(Retried { requeued, status: status_of(context, &self.study)? })
     }
@@ -47,7 +47,7 @@ fn reopen(context: &mut Context<'_>, study_id: i64) -> Result<(), Error> {
         values![study_id],
     )?;
     context.execute(
-        "UPDATE shards SET state = 'pending', not_before_ms = 0, setbacks = 0
+        "UPDATE shards SET state = 'pending', not_before_ms = 0, setbacks = 0, avoid = ''
          WHERE study_id = ?1 AND state = 'closed' AND open > 0",
         values![study_id],
     )?;

@@ -55,9 +55,28 @@ pub(super) fn settle(context: &mut Context<'_>, shard_id: i64) -> Result<bool, E
         )?;
     } else if untried == 0 {
         let wait_ms = backoff_ms(attempts.try_into().unwrap_or(u32::MAX));
-        end_lease(context, shard_id, context.now_ms.saturating_add(wait_ms))?;
+        end_failed_lease(context, shard_id, context.now_ms.saturating_add(wait_ms))?;
     }
     Ok(open == 0)
+}
+
+/// A lease of a worker.
+pub(super) struct OfWorker {
+    /// The shard's row.
+    pub id: i64,
+    /// The shard's id.
+    pub shard: String,
+    /// The lease's fence.
+    pub fence: u64,
+}
+
+/// All leases of a worker.
+pub(super) fn held_by(context: &mut Context<'_>, worker: &str) -> Result<Vec<OfWorker>, Error> {
+    context.rows(
+        "SELECT id, key, fence FROM shards WHERE worker = ?1 AND state = 'leased' ORDER BY id",
+        values![worker],
+        |row| Ok(OfWorker { id: row.int(0)?, shard: row.text(1)?, fence: row.unsigned(2)? }),
+    )
 }
 
 /// Puts a leased shard back into the queue, not to be leased before `not_before_ms`. Does nothing to other shards.
@@ -70,10 +89,35 @@ pub(super) fn end_lease(context: &mut Context<'_>, shard_id: i64, not_before_ms:
     Ok(())
 }
 
-/// Ends the lease of a worker that was not heard of in time, and writes it down.
+/// As [`end_lease`], after a failure on the lease's worker: others are tried first.
+pub(super) fn end_failed_lease(context: &mut Context<'_>, shard_id: i64, not_before_ms: u64) -> Result<(), Error> {
+    context.execute("UPDATE shards SET avoid = worker WHERE id = ?1 AND state = 'leased'", values![shard_id])?;
+    end_lease(context, shard_id, not_before_ms)
+}
+
+/// Ends the lease of a worker that was not heard of in time, and writes it down. The shard waits longer with each setback in a
+/// row, because it may be what kills its workers.
 pub(super) fn expire_lease(context: &mut Context<'_>, shard_id: i64, worker: &str, fence: u64) -> Result<(), Error> {
     let error = format!("the lease ended because nothing was heard of the worker `{worker}` in time");
     attempt::record_lease_end(context, shard_id, worker, fence, &error)?;
+    let setbacks = context.row(
+        "UPDATE shards SET setbacks = setbacks + 1 WHERE id = ?1 RETURNING setbacks",
+        values![shard_id],
+        |row| row.unsigned(0),
+    )?;
+    let wait_ms = backoff_ms(setbacks.unwrap_or(1).try_into().unwrap_or(u32::MAX));
+    end_lease(context, shard_id, context.now_ms.saturating_add(wait_ms))
+}
+
+/// Ends a lease that its worker does not know of, and writes it down. Nothing was tried, so that nothing waits.
+pub(super) fn lose_lease(
+    context: &mut Context<'_>,
+    shard_id: i64,
+    worker: &str,
+    fence: u64,
+    error: &str,
+) -> Result<(), Error> {
+    attempt::record_lease_end(context, shard_id, worker, fence, error)?;
     end_lease(context, shard_id, context.now_ms)
 }
 

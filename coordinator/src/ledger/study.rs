@@ -43,6 +43,10 @@ pub struct Status {
     pub state: StudyState,
     /// Why it was stopped; empty unless it was.
     pub stop_reason: String,
+    /// Studies of higher priority are leased first.
+    pub priority: i32,
+    /// Since when it rests, milliseconds since 1970; 0 where it does not.
+    pub paused_ms: u64,
     /// All its runs.
     pub planned: u64,
     /// Runs done.
@@ -79,7 +83,8 @@ macro_rules! select_status {
             "SELECT name, hash, state, stop_reason, planned, done, failed, cancelled,
                     CAST((SELECT COALESCE(SUM(open), 0) FROM shards
                           WHERE shards.study_id = studies.id AND shards.state = 'leased') AS BIGINT),
-                    epochs_per_run, submitted_ms, ended_ms, manifest_runs, changes - manifest_changes
+                    epochs_per_run, submitted_ms, ended_ms, manifest_runs, changes - manifest_changes,
+                    priority, paused_ms
              FROM studies ",
             $rest
         )
@@ -103,6 +108,8 @@ fn read_status(row: &dyn Row) -> Result<Status, Error> {
         ended_ms: row.unsigned(11)?,
         manifest_runs: row.unsigned(12)?,
         manifest_current: row.int(13)? == 0,
+        priority: row.int(14)?.try_into().unwrap_or(0),
+        paused_ms: row.unsigned(15)?,
     })
 }
 

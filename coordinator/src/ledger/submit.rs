@@ -63,7 +63,7 @@ impl Apply for Submit {
             let done = i64::try_from(reused).unwrap_or(i64::MAX);
             shard::count(context, study_id, Delta { done, ..Delta::default() })?;
         }
-        audit::record(context, &self.who, "submit", name)?;
+        audit::record(context, &self.who, "submit", name, "")?;
         Ok(Submitted { status: status_of(context, name)?, existed: false, reused })
     }
 }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use curvefleet_proto::limits::MAX_HELD_PER_MESSAGE;
+use curvefleet_proto::limits::{MAX_HELD_PER_MESSAGE, MAX_NAME_BYTES};
 use curvefleet_proto::v1::{HeartbeatRequest, HeartbeatResponse};
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
 use super::worker::lease;
 use super::{Answers, Core, answers, check, refuse, stopped};
-use crate::ledger::heartbeat::Heartbeat;
+use crate::ledger::heartbeat::{Heartbeat, Renewed};
 use crate::rates::Training;
 
 /// Answers a stream of heartbeats until it ends, something in it is wrong, or the coordinator stops.
@@ -44,22 +44,38 @@ async fn answer_all(
 }
 
 async fn answer(core: &Core, request: HeartbeatRequest) -> Result<HeartbeatResponse, Status> {
-    let HeartbeatRequest { worker, held, epochs_per_second } = request;
+    let HeartbeatRequest { worker, held, epochs_per_second, session } = request;
     check::name("the worker's name", &worker)?;
+    check::text("the worker's session", &session, MAX_NAME_BYTES)?;
     check::count("the heartbeat", held.len(), MAX_HELD_PER_MESSAGE, "leases")?;
-    let progress: Vec<Option<u32>> = held.iter().map(|held| (!held.run.is_empty()).then_some(held.epoch)).collect();
-    let held = held.into_iter().map(lease).collect::<Result<Vec<_>, _>>()?;
-    let heartbeat = Heartbeat { worker: worker.clone(), held: held.clone() };
+    let leases = held.iter().cloned().map(lease).collect::<Result<Vec<_>, _>>()?;
+    let heartbeat = Heartbeat { worker: worker.clone(), session, held: leases };
     let heard = core.ledger.ask(heartbeat).await.map_err(refuse::ledger)?;
-    let mut revoked = Vec::new();
-    let mut training = Vec::new();
-    for ((held, study), epochs) in held.into_iter().zip(heard.studies).zip(progress) {
-        match (study, epochs) {
-            (None, _) => revoked.push(held.shard),
-            (Some(study), Some(epochs)) => training.push(Training { study, epochs }),
-            (Some(_), None) => {}
+    let (mut revoked, mut hand_back, mut training) = (Vec::new(), Vec::new(), Vec::new());
+    for (held, renewed) in held.into_iter().zip(heard.leases) {
+        let Some(Renewed { study, hand_back: is_unwanted }) = renewed else {
+            revoked.push(held.shard);
+            continue;
+        };
+        if is_unwanted {
+            hand_back.push(held.shard.clone());
+        }
+        if !held.run.is_empty() {
+            training.push(Training {
+                study,
+                shard: held.shard,
+                run: held.run,
+                epochs: held.epoch,
+                train_loss: held.train_loss,
+            });
         }
     }
     core.rates.note(&worker, core.clock.now_ms(), epochs_per_second, training);
-    Ok(HeartbeatResponse { revoked, register_again: !heard.registered })
+    Ok(HeartbeatResponse {
+        revoked,
+        register_again: !heard.registered,
+        hand_back,
+        drained: heard.drained,
+        superseded: heard.superseded,
+    })
 }

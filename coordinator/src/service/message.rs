@@ -4,7 +4,7 @@ use curvefleet_proto::v1;
 
 use super::Core;
 use crate::ledger::state::{FailureKind, RunState, StudyState};
-use crate::ledger::{lease, logs, runs, study, workers};
+use crate::ledger::{audit, lease, logs, runs, study, workers};
 
 /// A study's status, with how fast it is trained at the moment.
 pub(super) fn status(core: &Core, status: study::Status) -> v1::StudyStatus {
@@ -29,6 +29,8 @@ pub(super) fn status(core: &Core, status: study::Status) -> v1::StudyStatus {
         manifest_runs: status.manifest_runs,
         epochs_per_second: if open > 0 { progress.epochs_per_second } else { 0.0 },
         epochs_left: epochs_open.saturating_sub(progress.epochs_in_training),
+        priority: status.priority,
+        paused_ms: status.paused_ms,
     }
 }
 
@@ -131,7 +133,22 @@ pub(super) fn worker(worker: workers::Worker) -> v1::WorkerStatus {
         shards: worker.shards,
         alive: worker.alive,
         version: worker.version,
+        cores: worker.has.cores,
+        memory_bytes: worker.has.memory_bytes,
+        gpus: worker.has.gpus,
+        labels: worker.has.labels.into_iter().collect(),
+        registered_ms: worker.registered_ms,
+        left_ms: worker.left_ms,
+        drained_ms: worker.drained_ms,
+        drained_by: worker.drained_by,
+        drain_reason: worker.drain_reason,
     }
+}
+
+/// One entry of the audit.
+pub(super) fn audit(entry: audit::Entry) -> v1::AuditEntry {
+    let audit::Entry { id, at_ms, who, what, target, note } = entry;
+    v1::AuditEntry { id, at_ms, who, what, target, note }
 }
 
 /// One lease.

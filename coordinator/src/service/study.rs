@@ -2,21 +2,28 @@
 
 use std::sync::Arc;
 
-use curvefleet_proto::limits::{MAX_RUNS_PER_CHECK, MAX_RUNS_PER_PAGE};
+use curvefleet_proto::limits::{MAX_AUDIT_PER_PAGE, MAX_REASON_BYTES, MAX_RUNS_PER_CHECK, MAX_RUNS_PER_PAGE};
 use curvefleet_proto::v1::study_service_server::StudyService;
 use curvefleet_proto::v1::{
-    CancelStudyRequest, CancelStudyResponse, CheckRunsRequest, CheckRunsResponse, GetInfoRequest, GetInfoResponse,
-    GetLogsRequest, GetLogsResponse, GetStudyRequest, GetStudyResponse, ListRunsRequest, ListRunsResponse,
-    ListStudiesRequest, ListStudiesResponse, ListWorkersRequest, ListWorkersResponse, RetryDamagedRequest,
-    RetryDamagedResponse, RetryStudyRequest, RetryStudyResponse, SubmitStudyRequest, SubmitStudyResponse,
-    WatchStudyRequest, WatchStudyResponse, WriteManifestRequest, WriteManifestResponse,
+    CancelStudyRequest, CancelStudyResponse, CheckRunsRequest, CheckRunsResponse, DrainWorkerRequest,
+    DrainWorkerResponse, GetInfoRequest, GetInfoResponse, GetLogsRequest, GetLogsResponse, GetStudyRequest,
+    GetStudyResponse, ListAuditRequest, ListAuditResponse, ListRunsRequest, ListRunsResponse, ListStudiesRequest,
+    ListStudiesResponse, ListWorkersRequest, ListWorkersResponse, PauseStudyRequest, PauseStudyResponse,
+    PrioritizeStudyRequest, PrioritizeStudyResponse, ResumeStudyRequest, ResumeStudyResponse, RetryDamagedRequest,
+    RetryDamagedResponse, RetryStudyRequest, RetryStudyResponse, StudyStatus, SubmitStudyRequest, SubmitStudyResponse,
+    UndrainWorkerRequest, UndrainWorkerResponse, WatchStudyRequest, WatchStudyResponse, WorkerStatus,
+    WriteManifestRequest, WriteManifestResponse,
 };
 use tonic::{Request, Response, Status};
 
+use super::worker::MAX_KEY_BYTES;
 use super::{Answers, Core, check, damage, message, refuse, submit, watch};
+use crate::ledger::audit::ListAudit;
 use crate::ledger::cancel::Cancel;
 use crate::ledger::check::CheckRuns;
+use crate::ledger::drain::Drain;
 use crate::ledger::logs::Logs;
+use crate::ledger::pause::{Pause, Prioritize};
 use crate::ledger::retry::Retry;
 use crate::ledger::runs::ListRuns;
 use crate::ledger::study::{GetStudy, ListStudies};
@@ -30,6 +37,22 @@ pub(crate) struct StudyApi {
 impl StudyApi {
     pub fn new(core: Arc<Core>) -> StudyApi {
         StudyApi { core }
+    }
+
+    async fn pause(&self, study: String, paused: bool, reason: String, who: String) -> Result<StudyStatus, Status> {
+        check::name("the study's name", &study)?;
+        check::text("the reason", &reason, MAX_REASON_BYTES)?;
+        tracing::info!(study, paused, who, reason, "pausing the study or letting it go on");
+        let status = self.core.ledger.ask(Pause { study, paused, reason, who }).await.map_err(refuse::ledger)?;
+        Ok(message::status(&self.core, status))
+    }
+
+    async fn drain(&self, worker: String, drained: bool, reason: String, who: String) -> Result<WorkerStatus, Status> {
+        check::name("the worker's name", &worker)?;
+        check::text("the reason", &reason, MAX_REASON_BYTES)?;
+        tracing::info!(worker, drained, who, reason, "draining the worker or letting it work again");
+        let drained = self.core.ledger.ask(Drain { worker, drained, reason, who }).await.map_err(refuse::ledger)?;
+        Ok(message::worker(drained))
     }
 }
 
@@ -117,6 +140,63 @@ impl StudyService for StudyApi {
     ) -> Result<Response<RetryDamagedResponse>, Status> {
         let who = who(&request);
         damage::retry(&self.core, request.into_inner(), who).await.map(Response::new)
+    }
+
+    async fn pause_study(&self, request: Request<PauseStudyRequest>) -> Result<Response<PauseStudyResponse>, Status> {
+        let who = who(&request);
+        let PauseStudyRequest { name, reason } = request.into_inner();
+        let status = self.pause(name, true, reason, who).await?;
+        Ok(Response::new(PauseStudyResponse { status: Some(status) }))
+    }
+
+    async fn resume_study(
+        &self,
+        request: Request<ResumeStudyRequest>,
+    ) -> Result<Response<ResumeStudyResponse>, Status> {
+        let who = who(&request);
+        let status = self.pause(request.into_inner().name, false, String::new(), who).await?;
+        Ok(Response::new(ResumeStudyResponse { status: Some(status) }))
+    }
+
+    async fn prioritize_study(
+        &self,
+        request: Request<PrioritizeStudyRequest>,
+    ) -> Result<Response<PrioritizeStudyResponse>, Status> {
+        let who = who(&request);
+        let PrioritizeStudyRequest { name: study, priority } = request.into_inner();
+        check::name("the study's name", &study)?;
+        tracing::info!(study, priority, who, "giving the study a priority");
+        let status = self.core.ledger.ask(Prioritize { study, priority, who }).await.map_err(refuse::ledger)?;
+        Ok(Response::new(PrioritizeStudyResponse { status: Some(message::status(&self.core, status)) }))
+    }
+
+    async fn drain_worker(
+        &self,
+        request: Request<DrainWorkerRequest>,
+    ) -> Result<Response<DrainWorkerResponse>, Status> {
+        let who = who(&request);
+        let DrainWorkerRequest { worker, reason } = request.into_inner();
+        let worker = self.drain(worker, true, reason, who).await?;
+        Ok(Response::new(DrainWorkerResponse { worker: Some(worker) }))
+    }
+
+    async fn undrain_worker(
+        &self,
+        request: Request<UndrainWorkerRequest>,
+    ) -> Result<Response<UndrainWorkerResponse>, Status> {
+        let who = who(&request);
+        let worker = self.drain(request.into_inner().worker, false, String::new(), who).await?;
+        Ok(Response::new(UndrainWorkerResponse { worker: Some(worker) }))
+    }
+
+    async fn list_audit(&self, request: Request<ListAuditRequest>) -> Result<Response<ListAuditResponse>, Status> {
+        let ListAuditRequest { target, page_size, before } = request.into_inner();
+        check::text("the target", &target, MAX_KEY_BYTES)?;
+        check::count("the page", page_size as usize, MAX_AUDIT_PER_PAGE as usize, "entries")?;
+        let limit = if page_size == 0 { MAX_AUDIT_PER_PAGE } else { page_size };
+        let list = ListAudit { target, before: (before > 0).then_some(before), limit };
+        let entries = self.core.ledger.ask(list).await.map_err(refuse::ledger)?;
+        Ok(Response::new(ListAuditResponse { entries: entries.into_iter().map(message::audit).collect() }))
     }
 
     async fn list_runs(&self, request: Request<ListRunsRequest>) -> Result<Response<ListRunsResponse>, Status> {

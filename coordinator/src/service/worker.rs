@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use curvefleet_proto::limits::{
-    MAX_ERROR_BYTES, MAX_HELD_PER_MESSAGE, MAX_LOG_BYTES, MAX_RUNS_PER_SHARD, MAX_SHARDS_PER_LEASE,
+    MAX_ERROR_BYTES, MAX_GPUS, MAX_HELD_PER_MESSAGE, MAX_LABELS, MAX_LOG_BYTES, MAX_NAME_BYTES, MAX_RUNS_PER_SHARD,
+    MAX_SHARDS_PER_LEASE,
 };
+use curvefleet_proto::requirement::Capabilities;
 use curvefleet_proto::v1::worker_service_server::WorkerService;
 use curvefleet_proto::v1::{
     self, CommitRequest, CommitResponse, FailRequest, FailResponse, HeartbeatRequest, HeartbeatResponse, LeaseRequest,
@@ -16,7 +18,7 @@ use super::{Answers, Core, check, heartbeat, message, refuse};
 use crate::ledger::commit::Commit;
 use crate::ledger::fail::Fail;
 use crate::ledger::heartbeat::Held;
-use crate::ledger::lease::Lease;
+use crate::ledger::lease::{Known, Lease};
 use crate::ledger::register::Register;
 use crate::ledger::release::Release;
 
@@ -43,12 +45,9 @@ impl WorkerService for WorkerApi {
     type HeartbeatStream = Answers<HeartbeatResponse>;
 
     async fn register(&self, request: Request<RegisterRequest>) -> Result<Response<RegisterResponse>, Status> {
-        let RegisterRequest { worker, slots, backend, version } = request.into_inner();
-        check::name("the worker's name", &worker)?;
-        check::name("the worker's backend", &backend)?;
-        check::name("the worker's version", &version)?;
+        let register = introduction(request.into_inner())?;
+        let Register { worker, slots, backend, version, .. } = &register;
         tracing::info!(worker, slots, backend, version, "the worker registers");
-        let register = Register { worker, slots, backend, version };
         self.core.ledger.ask(register).await.map_err(refuse::ledger)?;
         let lease_ms = self.core.settings.lease_ms;
         Ok(Response::new(RegisterResponse {
@@ -59,18 +58,21 @@ impl WorkerService for WorkerApi {
     }
 
     async fn lease(&self, request: Request<LeaseRequest>) -> Result<Response<LeaseResponse>, Status> {
-        let LeaseRequest { worker, shards } = request.into_inner();
+        let LeaseRequest { worker, shards, session, number, held } = request.into_inner();
         check::name("the worker's name", &worker)?;
+        check::text("the worker's session", &session, MAX_NAME_BYTES)?;
         if shards == 0 {
             return Err(Status::invalid_argument("the request asks for 0 shards; ask for at least 1"));
         }
         check::count("the request", shards as usize, MAX_SHARDS_PER_LEASE as usize, "shards")?;
-        let leased = self.core.ledger.ask(Lease { worker: worker.clone(), shards }).await.map_err(refuse::ledger)?;
+        let known = if number > 0 { Some(Known { number, held: leases(held)? }) } else { None };
+        let lease = Lease { worker: worker.clone(), session, shards, known };
+        let leased = self.core.ledger.ask(lease).await.map_err(refuse::ledger)?;
         for lease in &leased.leases {
             tracing::debug!(study = lease.study, shard = lease.shard, worker, fence = lease.fence, "leased the shard");
         }
         let leases = leased.leases.into_iter().map(message::lease).collect();
-        Ok(Response::new(LeaseResponse { leases, retry_after_ms: leased.retry_after_ms }))
+        Ok(Response::new(LeaseResponse { leases, retry_after_ms: leased.retry_after_ms, drained: leased.drained }))
     }
 
     async fn heartbeat(
@@ -99,13 +101,32 @@ impl WorkerService for WorkerApi {
     }
 
     async fn release(&self, request: Request<ReleaseRequest>) -> Result<Response<ReleaseResponse>, Status> {
-        let ReleaseRequest { worker, held } = request.into_inner();
+        let ReleaseRequest { worker, held, leaving, session } = request.into_inner();
         check::name("the worker's name", &worker)?;
-        let held = leases(held)?;
-        let released = self.core.ledger.ask(Release { worker: worker.clone(), held }).await.map_err(refuse::ledger)?;
+        check::text("the worker's session", &session, MAX_NAME_BYTES)?;
+        let (held, leaving) = (leases(held)?, leaving.then_some(session));
+        let release = Release { worker: worker.clone(), held, leaving };
+        let released = self.core.ledger.ask(release).await.map_err(refuse::ledger)?;
         tracing::info!(worker, released, "the worker hands leases back");
         Ok(Response::new(ReleaseResponse { released }))
     }
+}
+
+fn introduction(request: RegisterRequest) -> Result<Register, Status> {
+    let RegisterRequest { worker, slots, backend, version, session, cores, memory_bytes, gpus, labels } = request;
+    check::name("the worker's name", &worker)?;
+    check::name("the worker's backend", &backend)?;
+    check::name("the worker's version", &version)?;
+    check::text("the worker's session", &session, MAX_NAME_BYTES)?;
+    check::count("the worker", gpus.len(), MAX_GPUS, "graphics cards")?;
+    gpus.iter().try_for_each(|gpu| check::name("the graphics card's name", gpu))?;
+    check::count("the worker", labels.len(), MAX_LABELS, "labels")?;
+    for (key, value) in &labels {
+        check::name("the label's key", key)?;
+        check::name(&format!("the value of the label `{key}`"), value)?;
+    }
+    let has = Capabilities { cores, memory_bytes, gpus, labels: labels.into_iter().collect() };
+    Ok(Register { worker, session, slots, backend, version, has })
 }
 
 fn leases(held: Vec<v1::Held>) -> Result<Vec<Held>, Status> {

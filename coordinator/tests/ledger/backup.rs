@@ -75,7 +75,7 @@ fn a_damaged_ledger_is_not_backed_up_as_if_it_were_whole() {
     drop(ledger);
     let mut bytes = std::fs::read(&path).unwrap();
     let middle = bytes.len() / 2 / 4_096 * 4_096;
-    bytes[middle..middle + 4_096].fill(0xff);
+    bytes[middle..middle + 4 * 4_096].fill(0xff);
     std::fs::write(&path, bytes).unwrap();
     backup(&path, &copy).unwrap_err();
     assert!(!copy.exists());

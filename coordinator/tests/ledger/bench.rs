@@ -4,7 +4,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use curvefleet_coordinator::ledger::audit::Entry;
+use curvefleet_coordinator::ledger::backoff::FIRST_MS;
 use curvefleet_coordinator::ledger::commit::Commit;
+use curvefleet_coordinator::ledger::expire::Expire;
 use curvefleet_coordinator::ledger::fail::Fail;
 use curvefleet_coordinator::ledger::heartbeat::{Heard, Heartbeat, Held};
 use curvefleet_coordinator::ledger::lease::{Given, Lease};
@@ -16,6 +19,7 @@ use curvefleet_coordinator::ledger::submit::{Submit, Submitted};
 use curvefleet_coordinator::ledger::{Error, Ledger, Operation, Reply, Request, Settings};
 use curvefleet_proto::artifact::{part_key, sha256_hex};
 use curvefleet_proto::plan::ShardSpec;
+use curvefleet_proto::requirement::Capabilities;
 use curvefleet_proto::study::file::parse;
 
 use crate::database::Database;
@@ -48,6 +52,22 @@ pub fn study(name: &str, seeds: &str, shard_size: u32) -> Submit {
     Submit { hash: sha256_hex(toml.as_bytes()), toml, study: Arc::new(study), who: "test".to_string() }
 }
 
+/// The introduction of a worker with one slot that does not say what it has.
+pub fn register_of(worker: &str) -> Register {
+    let (worker, session, version) = (worker.to_string(), String::new(), "1".to_string());
+    Register { worker, session, slots: 1, backend: "flex".to_string(), version, has: Capabilities::default() }
+}
+
+/// A request for work by a worker that does not say what it holds.
+pub fn lease_of(worker: &str, shards: u32) -> Lease {
+    Lease { worker: worker.to_string(), session: String::new(), shards, known: None }
+}
+
+/// A heartbeat of a worker that does not say which process it is.
+pub fn beat_of(worker: &str, held: Vec<Held>) -> Heartbeat {
+    Heartbeat { worker: worker.to_string(), session: String::new(), held }
+}
+
 /// The ids of a shard's runs, in its order.
 pub fn runs_of(given: &Given) -> Vec<String> {
     let spec: ShardSpec = serde_json::from_str(&given.spec_json).unwrap();
@@ -76,6 +96,16 @@ fn plain(error: Error) -> Error {
     }
 }
 
+/// The audit's entries without their numbers: PostgreSQL leaves some out where a batch was undone.
+fn unnumbered(reply: Reply) -> Reply {
+    match reply {
+        Reply::ListAudit(entries) => {
+            Reply::ListAudit(entries.into_iter().map(|entry| Entry { id: 0, ..entry }).collect())
+        }
+        reply => reply,
+    }
+}
+
 impl Bench {
     pub fn new(database: Box<dyn Database>) -> Bench {
         let ledger = Some(database.open());
@@ -100,10 +130,12 @@ impl Bench {
 
     /// Asks ledger and model for a whole batch.
     pub fn transact(&mut self, requests: Vec<Request>) -> Vec<Result<Reply, Error>> {
-        let expected: Vec<_> =
-            requests.iter().map(|request| self.model.answer(self.now_ms, request).map_err(plain)).collect();
+        let expected: Vec<_> = requests
+            .iter()
+            .map(|request| self.model.answer(self.now_ms, request).map(unnumbered).map_err(plain))
+            .collect();
         let replies = self.transact_unmodelled(requests.clone());
-        let answers: Vec<_> = replies.iter().cloned().map(|reply| reply.map_err(plain)).collect();
+        let answers: Vec<_> = replies.iter().cloned().map(|reply| reply.map(unnumbered).map_err(plain)).collect();
         // Replies of all kinds have nothing in common but how they are shown.
         assert_eq!(format!("{answers:#?}"), format!("{expected:#?}"), "{requests:#?}");
         replies
@@ -131,14 +163,13 @@ impl Bench {
     }
 
     pub fn register(&mut self, worker: &str) {
-        let (worker, backend, version) = (worker.to_string(), "flex".to_string(), "1".to_string());
-        self.ask(Register { worker, slots: 1, backend, version }).unwrap();
+        self.ask(register_of(worker)).unwrap();
     }
 
     /// Registers the worker and leases for it.
     pub fn lease(&mut self, worker: &str, shards: u32) -> Vec<Given> {
         self.register(worker);
-        self.ask(Lease { worker: worker.to_string(), shards }).unwrap().leases
+        self.ask(lease_of(worker, shards)).unwrap().leases
     }
 
     pub fn lease_one(&mut self, worker: &str) -> Given {
@@ -147,14 +178,21 @@ impl Bench {
         leases.remove(0)
     }
 
+    /// Lets all leases run out, and the pause after that.
+    pub fn outlast_leases(&mut self) {
+        self.now_ms += SETTINGS.lease_ms;
+        self.ask(Expire { all: false }).unwrap();
+        self.now_ms += FIRST_MS;
+    }
+
     pub fn beat(&mut self, worker: &str, given: &[&Given]) -> Heard {
         let held = given.iter().map(|given| Held { shard: given.shard.clone(), fence: given.fence }).collect();
-        self.ask(Heartbeat { worker: worker.to_string(), held }).unwrap()
+        self.ask(beat_of(worker, held)).unwrap()
     }
 
     /// Whether the worker still holds the lease.
     pub fn holds(&mut self, worker: &str, given: &Given) -> bool {
-        self.beat(worker, &[given]).studies[0].is_some()
+        self.beat(worker, &[given]).leases[0].is_some()
     }
 
     pub fn failure(&self, worker: &str, given: &Given, run: &str, kind: FailureKind) -> Fail {

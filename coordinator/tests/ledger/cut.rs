@@ -1,11 +1,9 @@
 //! What becomes of a batch when the connection to PostgreSQL breaks at the worst moments. The bench compares every answer with the
 //! model's, so that a batch carried out twice, or not at all, does not go unseen.
 
-use curvefleet_coordinator::ledger::heartbeat::Heartbeat;
-use curvefleet_coordinator::ledger::lease::Lease;
 use curvefleet_coordinator::ledger::{Error, Ledger, Reply};
 
-use crate::bench::{Bench, commit_of, runs_of, study};
+use crate::bench::{Bench, beat_of, commit_of, lease_of, runs_of, study};
 use crate::database::{self, Database, Postgres};
 use crate::proxy::{Cut, Proxy};
 
@@ -94,8 +92,8 @@ fn who_waits_is_told_when_the_database_stays_away_and_what_was_done_is_not_done_
     proxy.go_down();
     let replies = bench.transact_unmodelled(vec![commit.clone().into()]);
     assert!(matches!(replies[0], Err(Error::Unknown)), "{replies:?}");
-    let lease = Lease { worker: "w".to_string(), shards: 1 };
-    let beat = Heartbeat { worker: "w".to_string(), held: vec![] };
+    let lease = lease_of("w", 1);
+    let beat = beat_of("w", vec![]);
     let replies = bench.transact_unmodelled(vec![lease.clone().into(), beat.into()]);
     assert!(replies.iter().all(|reply| matches!(reply, Err(Error::Database(_)))), "{replies:?}");
     proxy.come_up();

@@ -4,15 +4,14 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use curvefleet_coordinator::ledger::heartbeat::Held;
-use curvefleet_coordinator::ledger::lease::{Given, Lease};
-use curvefleet_coordinator::ledger::register::Register;
+use curvefleet_coordinator::ledger::lease::Given;
 use curvefleet_coordinator::ledger::release::Release;
 use curvefleet_coordinator::ledger::runs::ListRuns;
 use curvefleet_coordinator::ledger::state::{RunState, StudyState};
 use curvefleet_coordinator::ledger::study::StudyStatus;
 use curvefleet_coordinator::ledger::{Ledger, Operation, PostgresLedger};
 
-use crate::bench::{commit_of, runs_of, study};
+use crate::bench::{commit_of, lease_of, register_of, runs_of, study};
 use crate::database::Postgres;
 
 const COORDINATORS: usize = 4;
@@ -38,10 +37,9 @@ fn work(mut ledger: PostgresLedger, number: usize) -> Told {
     for name in ["one", "two"] {
         ask(&mut ledger, study(name, "24", 3));
     }
-    let (backend, version) = ("flex".to_string(), "1".to_string());
-    ask(&mut ledger, Register { worker: worker.clone(), slots: 1, backend, version });
+    ask(&mut ledger, register_of(&worker));
     loop {
-        let given = ask(&mut ledger, Lease { worker: worker.clone(), shards: 2 }).leases;
+        let given = ask(&mut ledger, lease_of(&worker, 2)).leases;
         if given.is_empty() {
             return told;
         }
@@ -55,7 +53,7 @@ fn work(mut ledger: PostgresLedger, number: usize) -> Told {
             // Some shards go back to be leased again, by whoever comes.
             if given.fence == 1 && told.leases.len() % 3 == 0 {
                 let held = vec![Held { shard: given.shard.clone(), fence: given.fence }];
-                ask(&mut ledger, Release { worker: worker.clone(), held });
+                ask(&mut ledger, Release { worker: worker.clone(), held, leaving: None });
             } else if !rest.is_empty() && ask(&mut ledger, commit_of(&worker, &given, 1, rest)) {
                 told.done.extend_from_slice(rest);
             }

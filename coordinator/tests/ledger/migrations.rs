@@ -2,15 +2,13 @@
 
 use curvefleet_coordinator::ledger::Ledger;
 use curvefleet_coordinator::ledger::commit::Commit;
-use curvefleet_coordinator::ledger::lease::Lease;
-use curvefleet_coordinator::ledger::register::Register;
 use curvefleet_coordinator::ledger::retry::Retry;
 use curvefleet_coordinator::ledger::runs::ListRuns;
 use curvefleet_coordinator::ledger::state::{RunState, StudyState};
 use curvefleet_coordinator::ledger::study::{GetStudy, ListStudies};
 use curvefleet_coordinator::ledger::{Operation, SqliteLedger};
 
-use crate::bench::{SETTINGS, commit_of, runs_of};
+use crate::bench::{SETTINGS, commit_of, lease_of, register_of, runs_of};
 use crate::database::Postgres;
 
 const SQLITE_1: &str = include_str!("../data/ledger-1.sqlite.sql");
@@ -39,9 +37,8 @@ fn is_whole_and_goes_on(ledger: &mut dyn Ledger) {
         2
     );
     assert_eq!(ask(ledger, Retry { study: waiting.clone(), who: "test".to_string() }).requeued, 1);
-    let (worker, backend, version) = ("w".to_string(), "cpu".to_string(), "2".to_string());
-    ask(ledger, Register { worker: worker.clone(), slots: 1, backend, version });
-    let given = ask(ledger, Lease { worker: worker.clone(), shards: 9 }).leases.remove(0);
+    ask(ledger, register_of("w"));
+    let given = ask(ledger, lease_of("w", 9)).leases.remove(0);
     let commit: Commit = commit_of("w", &given, 0, &runs_of(&given));
     assert!(ask(ledger, commit));
     assert_eq!(told(ledger)[0], (waiting, StudyState::Finished, 3, 0));

@@ -3,13 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use curvefleet_coordinator::ledger::Reply;
+use curvefleet_coordinator::ledger::audit::ListAudit;
 use curvefleet_coordinator::ledger::cancel::Cancel;
+use curvefleet_coordinator::ledger::drain::Drain;
 use curvefleet_coordinator::ledger::expire::Expire;
 use curvefleet_coordinator::ledger::heartbeat::Held;
-use curvefleet_coordinator::ledger::lease::{Given, Lease};
+use curvefleet_coordinator::ledger::lease::Lease;
+use curvefleet_coordinator::ledger::lease::{Given, Known as Told};
 use curvefleet_coordinator::ledger::logs::Logs;
 use curvefleet_coordinator::ledger::lose::{CommittedParts, Lose};
 use curvefleet_coordinator::ledger::manifest::{Claim, ReadPage, StaleManifests, Written};
+use curvefleet_coordinator::ledger::pause::{Pause, Prioritize};
+use curvefleet_coordinator::ledger::register::Register;
 use curvefleet_coordinator::ledger::release::Release;
 use curvefleet_coordinator::ledger::retry::Retry;
 use curvefleet_coordinator::ledger::runs::Run;
@@ -18,7 +23,7 @@ use curvefleet_coordinator::ledger::study::ListStudies;
 use curvefleet_coordinator::ledger::workers::ListWorkers;
 use proptest::prelude::*;
 
-use crate::bench::{Bench, SETTINGS, commit_of, runs_of, study};
+use crate::bench::{Bench, SETTINGS, commit_of, lease_of, register_of, runs_of, study};
 use crate::cut::Behind;
 use crate::database::Sqlite;
 use crate::proxy::Cut;
@@ -59,6 +64,32 @@ enum Step {
         study: usize,
         part: usize,
     },
+    Pause {
+        study: usize,
+        paused: bool,
+    },
+    Prioritize {
+        study: usize,
+        priority: i32,
+    },
+    Drain {
+        worker: usize,
+        drained: bool,
+    },
+    /// A worker that numbers its requests asks, and knows of every `of_held`-th of its leases alone.
+    LeaseKnowing {
+        worker: usize,
+        shards: u32,
+        of_held: usize,
+        is_old: bool,
+    },
+    /// A new process takes a worker's name.
+    StartAnew {
+        worker: usize,
+    },
+    Leave {
+        worker: usize,
+    },
     Expire,
     Wait {
         ms: u64,
@@ -93,6 +124,13 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..STUDIES.len()).prop_map(Step::Cancel),
         2 => (0..STUDIES.len()).prop_map(Step::Retry),
         1 => (0..STUDIES.len(), any::<usize>()).prop_map(|(study, part)| Step::Lose { study, part }),
+        1 => (0..STUDIES.len(), any::<bool>()).prop_map(|(study, paused)| Step::Pause { study, paused }),
+        1 => (0..STUDIES.len(), -1..2_i32).prop_map(|(study, priority)| Step::Prioritize { study, priority }),
+        1 => (0..WORKERS.len(), any::<bool>()).prop_map(|(worker, drained)| Step::Drain { worker, drained }),
+        3 => (0..WORKERS.len(), 1_u32..4, 1_usize..3, prop::bool::weighted(0.2))
+            .prop_map(|(worker, shards, of_held, is_old)| Step::LeaseKnowing { worker, shards, of_held, is_old }),
+        1 => (0..WORKERS.len()).prop_map(|worker| Step::StartAnew { worker }),
+        1 => (0..WORKERS.len()).prop_map(|worker| Step::Leave { worker }),
         1 => Just(Step::Expire),
         3 => (0_u64..2 * SETTINGS.lease_ms).prop_map(|ms| Step::Wait { ms }),
         1 => (1_u32..4).prop_map(|shards| Step::LeaseAll { shards }),
@@ -111,6 +149,8 @@ struct Known {
     /// Leases that nothing has ended yet, by shard: (worker, fence, deadline).
     live: HashMap<String, (&'static str, u64, u64)>,
     fences: HashMap<String, u64>,
+    /// How many processes each worker has had, and how many numbered requests the last one has made.
+    processes: HashMap<&'static str, (u64, u64)>,
     /// Accepted commits, to be repeated.
     commits: Vec<curvefleet_coordinator::ledger::commit::Commit>,
     parts: HashSet<String>,
@@ -173,7 +213,7 @@ fn take(bench: &mut Bench, known: &mut Known, step: &Step) {
         }),
         Step::Release { lease } => with_lease(known, *lease, |known, worker, given| {
             let held = vec![Held { shard: given.shard.clone(), fence: given.fence }];
-            if bench.ask(Release { worker: worker.to_string(), held }).unwrap() == 1 {
+            if bench.ask(Release { worker: worker.to_string(), held, leaving: None }).unwrap() == 1 {
                 forget(known, given, false);
             }
         }),
@@ -189,6 +229,27 @@ fn take(bench: &mut Bench, known: &mut Known, step: &Step) {
             assert_eq!(bench.ask(retry).is_ok(), known.submitted.contains(name));
         }
         Step::Lose { study, part } => lose(bench, known, STUDIES[*study].0, *part),
+        Step::Pause { study, paused } => {
+            let (study, paused, reason, who) = (STUDIES[*study].0, *paused, "a reason".to_string(), "me".to_string());
+            let asked = bench.ask(Pause { study: study.to_string(), paused, reason, who });
+            assert_eq!(asked.is_ok(), known.submitted.contains(study));
+        }
+        Step::Prioritize { study, priority } => {
+            let (study, priority) = (STUDIES[*study].0, *priority);
+            let asked = bench.ask(Prioritize { study: study.to_string(), priority, who: "me".to_string() });
+            assert_eq!(asked.map(|status| status.priority).ok(), known.submitted.contains(study).then_some(priority));
+        }
+        Step::Drain { worker, drained } => {
+            let (worker, reason, who) = (WORKERS[*worker].to_string(), "a reason".to_string(), "me".to_string());
+            if let Ok(worker) = bench.ask(Drain { worker, drained: *drained, reason, who }) {
+                assert_eq!(worker.drained_ms > 0, *drained);
+            }
+        }
+        Step::LeaseKnowing { worker, shards, of_held, is_old } => {
+            lease_knowing(bench, known, WORKERS[*worker], *shards, *of_held, *is_old);
+        }
+        Step::StartAnew { worker } => start_anew(bench, known, WORKERS[*worker]),
+        Step::Leave { worker } => leave(bench, known, WORKERS[*worker]),
         Step::Expire => drop(bench.ask(Expire { all: false }).unwrap()),
         Step::Wait { ms } => bench.now_ms += ms,
         Step::LeaseAll { shards } => lease_all(bench, known, *shards),
@@ -232,15 +293,71 @@ fn forget(known: &mut Known, given: &Given, all: bool) {
 }
 
 fn lease(bench: &mut Bench, known: &mut Known, worker: &'static str, shards: u32) {
-    let leases = bench.lease(worker, shards);
+    register(bench, known, worker);
+    let leases = bench.ask(lease_of(worker, shards)).unwrap().leases;
     note_leases(bench, known, worker, leases);
+}
+
+/// Introduces the process that goes by the worker's name, which keeps its leases.
+fn register(bench: &mut Bench, known: &mut Known, worker: &'static str) {
+    let (process, _) = *known.processes.entry(worker).or_default();
+    bench.ask(Register { session: session(process), ..register_of(worker) }).unwrap();
+}
+
+/// Every lease that the worker does not name is given back, and those that it names are kept.
+fn lease_knowing(
+    bench: &mut Bench,
+    known: &mut Known,
+    worker: &'static str,
+    shards: u32,
+    of_held: usize,
+    is_old: bool,
+) {
+    let (process, number) = known.processes.entry(worker).or_default();
+    *number += u64::from(!is_old);
+    let (session, number) = (session(*process), *number);
+    let is_numbered = number > 0;
+    let held = |(shard, (_, fence, _)): (&String, &(&str, u64, u64))| Held { shard: shard.clone(), fence: *fence };
+    let of_worker = known.live.iter().filter(|(_, (holder, ..))| *holder == worker);
+    let mut held: Vec<Held> = of_worker.map(held).collect();
+    held.sort_by(|a, b| a.shard.cmp(&b.shard));
+    let named: Vec<Held> = held.iter().step_by(of_held).cloned().collect();
+    bench.ask(Register { session: session.clone(), ..register_of(worker) }).unwrap();
+    let told = is_numbered.then(|| Told { number, held: named.clone() });
+    let leased = bench.ask(Lease { session, known: told, ..lease_of(worker, shards) }).unwrap();
+    if is_numbered && is_old {
+        assert!(leased.leases.is_empty(), "an old request is not carried out");
+    } else if is_numbered {
+        known.live.retain(|shard, (holder, ..)| *holder != worker || named.iter().any(|held| held.shard == *shard));
+    }
+    note_leases(bench, known, worker, leased.leases);
+}
+
+fn session(process: u64) -> String {
+    if process == 0 { String::new() } else { process.to_string() }
+}
+
+fn start_anew(bench: &mut Bench, known: &mut Known, worker: &'static str) {
+    let entry = known.processes.entry(worker).or_default();
+    *entry = (entry.0 + 1, 0);
+    let new = session(entry.0);
+    bench.ask(Register { session: new, ..register_of(worker) }).unwrap();
+    known.live.retain(|_, (holder, ..)| *holder != worker);
+}
+
+fn leave(bench: &mut Bench, known: &mut Known, worker: &'static str) {
+    let (process, _) = known.processes.entry(worker).or_default();
+    let (worker_name, leaving) = (worker.to_string(), Some(session(*process)));
+    bench.ask(Release { worker: worker_name, held: Vec::new(), leaving }).unwrap();
+    // A worker that never registered holds nothing.
+    known.live.retain(|_, (holder, ..)| *holder != worker);
 }
 
 fn lease_all(bench: &mut Bench, known: &mut Known, shards: u32) {
     for worker in WORKERS {
-        bench.register(worker);
+        register(bench, known, worker);
     }
-    let asked = WORKERS.map(|worker| Lease { worker: worker.to_string(), shards }.into());
+    let asked = WORKERS.map(|worker| lease_of(worker, shards).into());
     for (worker, reply) in WORKERS.into_iter().zip(bench.transact(asked.to_vec())) {
         let Ok(Reply::Lease(leased)) = reply else { panic!("{reply:?}") };
         note_leases(bench, known, worker, leased.leases);
@@ -339,6 +456,7 @@ fn check(bench: &mut Bench, known: &mut Known) {
     bench.ask(ListWorkers).unwrap();
     bench.ask(ListStudies).unwrap();
     bench.ask(StaleManifests).unwrap();
+    bench.ask(ListAudit { target: String::new(), before: None, limit: 20 }).unwrap();
     if let Some((_, given)) = known.leases.last() {
         bench.ask(Logs { run: runs_of(given).remove(0) }).unwrap();
     }
@@ -355,6 +473,10 @@ fn history(bench: &mut Bench, steps: &[Step]) {
     for step in steps {
         take(bench, &mut known, step);
         check(bench, &mut known);
+    }
+    for (name, ..) in STUDIES.iter().filter(|(name, ..)| known.submitted.contains(name)) {
+        let (study, reason, who) = (name.to_string(), String::new(), String::new());
+        bench.ask(Pause { study, paused: false, reason, who }).unwrap();
     }
     for _ in 0..3 {
         bench.now_ms += 10 * SETTINGS.lease_ms;

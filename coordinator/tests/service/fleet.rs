@@ -94,9 +94,15 @@ impl Fleet {
     /// Registers the worker and leases for it.
     pub async fn lease(&mut self, worker: &str, shards: u32) -> Vec<Lease> {
         let (name, backend, version) = (worker.to_string(), "flex".to_string(), "1".to_string());
-        let register = RegisterRequest { worker: name.clone(), slots: 1, backend, version };
+        let register =
+            RegisterRequest { worker: name.clone(), slots: 1, backend, version, ..RegisterRequest::default() };
         self.workers.register(register).await.unwrap();
-        self.workers.lease(LeaseRequest { worker: name, shards }).await.unwrap().into_inner().leases
+        self.workers
+            .lease(LeaseRequest { worker: name, shards, ..LeaseRequest::default() })
+            .await
+            .unwrap()
+            .into_inner()
+            .leases
     }
 
     pub async fn commit(&mut self, worker: &str, lease: &Lease, runs: &[String]) -> Result<bool, Status> {

@@ -41,7 +41,7 @@ async fn what_is_not_there_is_said_by_name() {
     assert_refused(fleet.studies.watch_study(WatchStudyRequest { name: name() }).await, Code::NotFound, "`none`");
     assert_refused(fleet.studies.get_logs(GetLogsRequest { run: "abc".into() }).await, Code::NotFound, "`abc`");
     assert_refused(fleet.studies.get_logs(GetLogsRequest { run: "xyz".into() }).await, Code::InvalidArgument, "hex");
-    let lease = LeaseRequest { worker: "w".into(), shards: 1 };
+    let lease = LeaseRequest { worker: "w".into(), shards: 1, ..LeaseRequest::default() };
     assert_refused(fleet.workers.lease(lease).await, Code::FailedPrecondition, "register");
 }
 
@@ -52,17 +52,23 @@ async fn messages_beyond_their_bounds_are_refused() {
     fleet.submit(study("one", 2)).await.unwrap();
     let lease = fleet.lease("w", 1).await.remove(0);
     for worker in [String::new(), "w".repeat(MAX_NAME_BYTES + 1), "w\n".to_string()] {
-        let register = RegisterRequest { worker, slots: 1, backend: "b".into(), version: "1".into() };
+        let register = RegisterRequest {
+            worker,
+            slots: 1,
+            backend: "b".into(),
+            version: "1".into(),
+            ..RegisterRequest::default()
+        };
         assert_refused(fleet.workers.register(register).await, Code::InvalidArgument, "the worker's name");
     }
     for shards in [0, 65] {
-        let lease = LeaseRequest { worker: "w".into(), shards };
+        let lease = LeaseRequest { worker: "w".into(), shards, ..LeaseRequest::default() };
         assert_refused(fleet.workers.lease(lease).await, Code::InvalidArgument, "shards");
     }
     let held = vec![Held { shard: "s".into(), ..Held::default() }; MAX_HELD_PER_MESSAGE + 1];
-    let release = ReleaseRequest { worker: "w".into(), held: held.clone() };
+    let release = ReleaseRequest { worker: "w".into(), held: held.clone(), ..ReleaseRequest::default() };
     assert_refused(fleet.workers.release(release).await, Code::InvalidArgument, "at most 1024");
-    let beat = HeartbeatRequest { worker: "w".into(), held, epochs_per_second: 0.0 };
+    let beat = HeartbeatRequest { worker: "w".into(), held, epochs_per_second: 0.0, session: String::new() };
     let mut stream = fleet.workers.heartbeat(tokio_stream::once(beat)).await.unwrap().into_inner();
     assert_refused(stream.message().await, Code::InvalidArgument, "at most 1024");
     let list = ListRunsRequest { study: "one".into(), page: "first".into(), ..ListRunsRequest::default() };

@@ -1,5 +1,6 @@
 //! A study from submission to manifest, as clients and workers see it.
 
+use curvefleet_coordinator::ledger::backoff::FIRST_MS;
 use curvefleet_proto::artifact::{MANIFEST_METADATA, MANIFEST_SCHEMA, manifest_key, study_key};
 use curvefleet_proto::v1::{
     CancelStudyRequest, CheckRunsRequest, FailRequest, FailureKind, GetInfoRequest, GetLogsRequest, GetStudyRequest,
@@ -62,7 +63,12 @@ async fn a_study_goes_from_submission_to_a_manifest_that_can_be_read() {
         epoch: 4,
         train_loss: 0.5,
     });
-    let heartbeat = HeartbeatRequest { worker: "w".to_string(), held: held.collect(), epochs_per_second: 6.0 };
+    let heartbeat = HeartbeatRequest {
+        worker: "w".to_string(),
+        held: held.collect(),
+        epochs_per_second: 6.0,
+        session: String::new(),
+    };
     let heard = beat(&mut fleet, heartbeat).await;
     assert!(heard.revoked.is_empty() && !heard.register_again);
     let request = GetStudyRequest { name: "one".to_string() };
@@ -139,7 +145,11 @@ async fn failures_cancelling_and_listings_are_told_as_they_are() {
     let status = fleet.studies.cancel_study(request).await.unwrap().into_inner().status.unwrap();
     assert_eq!((status.state(), status.runs.unwrap().cancelled), (StudyState::Cancelled, 5));
     let held = vec![Held { shard: lease.shard.clone(), fence: lease.fence, ..Held::default() }];
-    let heard = beat(&mut fleet, HeartbeatRequest { worker: "w".to_string(), held, epochs_per_second: f64::NAN }).await;
+    let heard = beat(
+        &mut fleet,
+        HeartbeatRequest { worker: "w".to_string(), held, epochs_per_second: f64::NAN, session: String::new() },
+    )
+    .await;
     assert_eq!(heard.revoked, std::slice::from_ref(&lease.shard));
 
     let mut list = ListRunsRequest { study: "one".to_string(), page_size: 4, ..ListRunsRequest::default() };
@@ -175,10 +185,19 @@ async fn a_worker_goes_on_across_a_restart_of_the_coordinator() {
     assert_eq!(manifest(&fleet, "one").len(), 1, "a coordinator that stops leaves its manifests behind");
     assert!(fleet.workers.commit(commit).await.unwrap().into_inner().accepted, "the answer may have been lost");
     let held = vec![Held { shard: lease.shard.clone(), fence: lease.fence, ..Held::default() }];
-    let heard = beat(&mut fleet, HeartbeatRequest { worker: "w".to_string(), held, epochs_per_second: 0.0 }).await;
+    let heard = beat(
+        &mut fleet,
+        HeartbeatRequest { worker: "w".to_string(), held, epochs_per_second: 0.0, session: String::new() },
+    )
+    .await;
     assert!(heard.revoked.is_empty() && !heard.register_again);
     let info = fleet.studies.get_info(GetInfoRequest {}).await.unwrap().into_inner();
     fleet.clock.turn(info.lease_ms);
+    assert!(
+        fleet.lease("v", 9).await.iter().all(|given| given.shard != lease.shard),
+        "an expired shard waits a little"
+    );
+    fleet.clock.turn(FIRST_MS);
     let again = fleet.lease("v", 1).await.remove(0);
     assert_eq!((&again.shard, again.fence), (&lease.shard, lease.fence + 1));
 }

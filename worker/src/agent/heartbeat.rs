@@ -60,7 +60,7 @@ pub async fn keep(shared: Arc<Shared>, registration: RegisterRequest, times: Tim
     }
 }
 
-/// Sends heartbeats until the stream breaks; `heard` is when the last answer came.
+/// Sends heartbeats until the stream breaks; `heard` is when the last one that was answered was sent.
 async fn one_stream(
     shared: &Shared,
     mut client: WorkerServiceClient<Channel>,
@@ -69,6 +69,8 @@ async fn one_stream(
     heard: &mut Instant,
 ) -> Result<(), Status> {
     let (sender, receiver) = mpsc::channel(1);
+    // Leases are renewed when a heartbeat arrives, which may be as early as when it is sent.
+    let mut sent = Instant::now();
     let mut held = send(shared, &sender, 0.0).await?;
     let answer_within = times.lease / LEASE_PARTS;
     let opened = tokio::time::timeout(answer_within, client.heartbeat(ReceiverStream::new(receiver))).await;
@@ -78,12 +80,13 @@ async fn one_stream(
         let reply = tokio::time::timeout(answer_within, replies.next()).await;
         let reply =
             reply.map_err(|_| Status::deadline_exceeded("a heartbeat was not answered"))?.ok_or_else(closed)??;
-        *heard = Instant::now();
+        *heard = sent;
         obey(shared, registration, &held, reply).await;
         tokio::time::sleep(times.interval).await;
         let now = (Instant::now(), shared.holdings.epochs());
         let rate = (now.1 - before.1) as f64 / (now.0 - before.0).as_secs_f64().max(1e-3);
         before = now;
+        sent = Instant::now();
         held = send(shared, &sender, rate).await?;
     }
 }
@@ -100,6 +103,16 @@ async fn obey(shared: &Shared, registration: &RegisterRequest, held: &[Held], re
             );
         }
     }
+    if reply.superseded {
+        shared.holdings.lose_all();
+        shared.superseded.send_replace(true);
+    }
+    for lease in held.iter().filter(|lease| reply.hand_back.contains(&lease.shard)) {
+        shared.holdings.hand_back(&lease.shard, lease.fence);
+    }
+    if reply.drained {
+        shared.holdings.hand_back_all();
+    }
     if reply.register_again
         && let Err(error) = shared.link.register(registration).await
     {
@@ -114,7 +127,8 @@ async fn send(
     epochs_per_second: f64,
 ) -> Result<Vec<Held>, Status> {
     let held = shared.holdings.held();
-    let beat = HeartbeatRequest { worker: shared.name.clone(), held: held.clone(), epochs_per_second };
+    let (worker, session) = (shared.name.clone(), shared.session.clone());
+    let beat = HeartbeatRequest { worker, held: held.clone(), epochs_per_second, session };
     sender.send(beat).await.map_err(|_| closed())?;
     Ok(held)
 }

@@ -21,6 +21,8 @@ pub struct Holding {
     fence: u64,
     /// Set when the lease is not the worker's any more; training ends after the epoch at hand and nothing is reported.
     lost: AtomicBool,
+    /// Set when the lease is to go back: training ends after the epoch at hand, with a checkpoint.
+    unwanted: AtomicBool,
     progress: Mutex<Progress>,
 }
 
@@ -38,6 +40,7 @@ impl Holdings {
             shard: shard.to_string(),
             fence,
             lost: AtomicBool::new(false),
+            unwanted: AtomicBool::new(false),
             progress: Mutex::default(),
         });
         lock(&self.leases).insert(shard.to_string(), holding.clone());
@@ -63,6 +66,19 @@ impl Holdings {
         leases.get(shard).is_some_and(|holding| holding.fence == fence && !holding.lost.swap(true, Ordering::Relaxed))
     }
 
+    /// Marks a lease as one to be handed back.
+    pub fn hand_back(&self, shard: &str, fence: u64) {
+        let leases = lock(&self.leases);
+        if let Some(holding) = leases.get(shard).filter(|holding| holding.fence == fence) {
+            holding.unwanted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Marks all leases as ones to be handed back.
+    pub fn hand_back_all(&self) {
+        lock(&self.leases).values().for_each(|holding| holding.unwanted.store(true, Ordering::Relaxed));
+    }
+
     /// Marks all leases as lost; says how many there were.
     pub fn lose_all(&self) -> usize {
         let leases = lock(&self.leases);
@@ -85,6 +101,11 @@ impl Holding {
     /// Whether the lease is not the worker's any more.
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether the lease is to be handed back.
+    pub fn is_unwanted(&self) -> bool {
+        self.unwanted.load(Ordering::Relaxed)
     }
 
     /// The lease as messages name it.

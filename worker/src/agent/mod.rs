@@ -23,12 +23,13 @@ mod machine;
 mod shard;
 mod upload;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use curvefleet_proto::limits::MAX_SHARDS_PER_LEASE;
 use curvefleet_proto::store::Store;
-use curvefleet_proto::v1::{LeaseRequest, RegisterRequest, RegisterResponse};
+use curvefleet_proto::v1::{LeaseRequest, RegisterRequest, RegisterResponse, ReleaseRequest};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub device: Device,
     /// How much training a checkpoint saves at the most; zero means one after every epoch.
     pub checkpoint_every: Duration,
+    /// What its owner says of it, for studies that require it.
+    pub labels: BTreeMap<String, String>,
     /// How long to wait for work before ending; for ever if `None`.
     pub idle: Option<Duration>,
     /// The environment's variables, for the store's credentials.
@@ -86,6 +89,10 @@ struct Shared {
     checkpoint_every: Duration,
     /// Ends training after the epoch at hand.
     stopping: watch::Receiver<bool>,
+    /// Tells this process from others that go by the worker's name.
+    session: String,
+    /// Turns true when another process has taken the worker's name.
+    superseded: watch::Sender<bool>,
 }
 
 impl Agent {
@@ -109,6 +116,11 @@ impl Agent {
             slots: self.settings.slots as u32,
             backend: backend.clone(),
             version: env!("CARGO_PKG_VERSION").to_string(),
+            session: machine::session(),
+            cores: machine::cores(),
+            memory_bytes: machine::memory_bytes(),
+            gpus: machine::gpus(self.settings.device, &backend),
+            labels: self.settings.labels.clone().into_iter().collect(),
         };
         let registered = tokio::select! {
             registered = self.link.register(&registration) => registered.map_err(Error::Refused)?,
@@ -130,9 +142,16 @@ impl Agent {
             git_commit: self.settings.git_commit,
             checkpoint_every: self.settings.checkpoint_every,
             stopping: stopping.clone(),
+            session: registration.session.clone(),
+            superseded: watch::channel(false).0,
         });
         let heartbeats = tokio::spawn(heartbeat::keep(shared.clone(), registration, times(&registered)));
         lease_until_stopped(&shared, self.settings.slots, self.settings.idle, stopping).await;
+        if *shared.superseded.borrow() {
+            heartbeats.abort();
+            return Err(Error::Superseded(shared.name.clone()));
+        }
+        leave(&shared).await;
         heartbeats.abort();
         Ok(())
     }
@@ -155,7 +174,9 @@ async fn lease_until_stopped(
     let mut working = JoinSet::new();
     let mut had_work = Instant::now();
     let mut trouble = shared.link.trouble();
-    while !*stopping.borrow() {
+    let mut superseded = shared.superseded.subscribe();
+    let mut asks = Asks::default();
+    while !*stopping.borrow() && !*superseded.borrow() {
         if !working.is_empty() {
             had_work = Instant::now();
         }
@@ -164,7 +185,8 @@ async fn lease_until_stopped(
             break;
         }
         let free = slots - working.len();
-        let wait = if free > 0 { lease(shared, free, &mut working, &mut trouble).await } else { Duration::MAX };
+        let wait =
+            if free > 0 { lease(shared, free, &mut working, &mut trouble, &mut asks).await } else { Duration::MAX };
         if wait.is_zero() {
             continue;
         }
@@ -172,17 +194,45 @@ async fn lease_until_stopped(
             Some(_) = working.join_next() => {}
             () = sleep(wait) => {}
             _ = stopping.changed() => {}
+            _ = superseded.changed() => {}
         }
     }
     while working.join_next().await.is_some() {}
 }
 
+/// The requests for work so far.
+#[derive(Debug, Default)]
+struct Asks {
+    /// How many there were: each goes by its number, so that one that is overtaken by a later one is known as old.
+    number: u64,
+    /// Whether the last one was answered that the worker is drained.
+    drained: bool,
+}
+
 /// Leases at most `free` shards and starts them; says how long to wait before asking again.
-async fn lease(shared: &Arc<Shared>, free: usize, working: &mut JoinSet<()>, trouble: &mut link::Trouble) -> Duration {
-    let shards = free.min(MAX_SHARDS_PER_LEASE as usize) as u32;
-    match shared.link.lease(LeaseRequest { worker: shared.name.clone(), shards }).await {
+async fn lease(
+    shared: &Arc<Shared>,
+    free: usize,
+    working: &mut JoinSet<()>,
+    trouble: &mut link::Trouble,
+    asks: &mut Asks,
+) -> Duration {
+    asks.number += 1;
+    let request = LeaseRequest {
+        worker: shared.name.clone(),
+        shards: free.min(MAX_SHARDS_PER_LEASE as usize) as u32,
+        session: shared.session.clone(),
+        number: asks.number,
+        // The request before has been answered or given up, so that no lease is on its way that is not among these.
+        held: shared.holdings.held(),
+    };
+    match shared.link.lease(request).await {
         Ok(reply) => {
             *trouble = shared.link.trouble();
+            if std::mem::replace(&mut asks.drained, reply.drained) != reply.drained {
+                let news = if reply.drained { "is drained and waits" } else { "works again" };
+                tracing::info!(worker = shared.name, "the worker {news}");
+            }
             let wait = if reply.leases.is_empty() { reply.retry_after_ms.max(1) } else { 0 };
             for lease in reply.leases {
                 working.spawn(shard::train(shared.clone(), lease));
@@ -195,6 +245,15 @@ async fn lease(shared: &Arc<Shared>, free: usize, working: &mut JoinSet<()>, tro
             }
             trouble.pause()
         }
+    }
+}
+
+/// Tells the coordinator that the process ends, so that leases whose answer it never had do not have to run out.
+async fn leave(shared: &Shared) {
+    let (worker, session) = (shared.name.clone(), shared.session.clone());
+    let request = ReleaseRequest { worker, held: Vec::new(), leaving: true, session };
+    if let Err(status) = shared.link.release(request).await {
+        tracing::debug!(worker = shared.name, error = status.message(), "cannot say goodbye");
     }
 }
 

@@ -116,7 +116,7 @@ impl Work {
     async fn all(mut self, indices: &[u32]) -> Result<(), End> {
         let selection = self.select().await?;
         for pack in self.packs(indices)? {
-            if *self.shared.stopping.borrow() {
+            if self.is_to_stop() {
                 self.commit().await?;
                 return Err(End::Stopping);
             }
@@ -126,6 +126,11 @@ impl Work {
             }
         }
         self.commit().await
+    }
+
+    /// Whether the lease goes back after what is at hand.
+    fn is_to_stop(&self) -> bool {
+        *self.shared.stopping.borrow() || self.holding.is_unwanted()
     }
 
     /// What is trained one after another: on a processor each run that is not done; on a GPU each pack of the plan that has one,
@@ -317,7 +322,7 @@ impl Observer {
         if self.holding.is_lost() {
             return ControlFlow::Break(());
         }
-        let is_stopping = *self.shared.stopping.borrow();
+        let is_stopping = *self.shared.stopping.borrow() || self.holding.is_unwanted();
         if is_stopping || self.saved_at.elapsed() >= self.shared.checkpoint_every {
             self.save(training, is_stopping);
         }
@@ -362,7 +367,8 @@ fn in_pool<T: Send>(device: Device, training: &mut (dyn FnMut() -> T + Send)) ->
 }
 
 async fn release(shared: &Shared, holding: &Holding) {
-    let request = ReleaseRequest { worker: shared.name.clone(), held: vec![holding.held()] };
+    let request =
+        ReleaseRequest { worker: shared.name.clone(), held: vec![holding.held()], ..ReleaseRequest::default() };
     if let Err(status) = shared.link.release(request).await {
         tracing::warn!(worker = shared.name, error = status.message(), "cannot hand a lease back; it will expire");
     }

@@ -11,7 +11,7 @@ pub mod columns;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::results::{Cell, EpochResult, MapSums, RunResult};
+use super::results::{Cell, EpochResult, RunResult};
 use super::study::{CellKey, PlannedCell};
 use crate::curve::metrics::{CurveMetrics, Undefined};
 use crate::error::Error;
@@ -125,7 +125,7 @@ impl MetricTable {
             *last = (*last).max(row.epoch as usize);
             let place = *places.entry(row.key).or_insert_with_key(|key| {
                 let planned = PlannedCell { key: key.clone(), classes: 0, set: String::new(), runs: 0 };
-                cells.push(Cell { planned, runs: Vec::new(), map: MapSums::default() });
+                cells.push(Cell::new(planned));
                 cells.len() - 1
             });
             let cell = &mut cells[place];

@@ -7,8 +7,11 @@ use tokio_postgres::Client;
 use crate::ledger::Error;
 
 /// The steps; the n-th leads to schema n (from 1), the same as in SQLite. Released ones are never changed.
-const STEPS: [&str; 2] =
-    [include_str!("../migrations/postgres/0001.sql"), include_str!("../migrations/postgres/0002.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("../migrations/postgres/0001.sql"),
+    include_str!("../migrations/postgres/0002.sql"),
+    include_str!("../migrations/postgres/0003.sql"),
+];
 /// The schema that this program knows.
 pub(super) const KNOWN: i64 = STEPS.len() as i64;
 /// The advisory lock of transactions that write: "cflt ldg" … as a number that no other program is likely to lock.

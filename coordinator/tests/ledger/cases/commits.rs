@@ -30,7 +30,7 @@ pub fn committed_runs_are_done_and_the_last_one_ends_the_study(bench: &mut Bench
 pub fn a_stale_fence_changes_nothing(bench: &mut Bench) {
     bench.submit_small("one");
     let old = bench.lease_one("w");
-    bench.now_ms += SETTINGS.lease_ms;
+    bench.outlast_leases();
     let new = bench.lease_one("v");
     let before = (bench.status("one"), bench.runs("one"));
     let runs = runs_of(&old);
@@ -94,7 +94,7 @@ pub fn what_is_done_of_a_shard_stays_done_when_it_goes_to_someone_else(bench: &m
     let runs = runs_of(&first);
     assert!(bench.ask(commit_of("w", &first, 0, &runs[..1])).unwrap());
     let part = bench.runs("one")[0].part.clone();
-    bench.now_ms += SETTINGS.lease_ms;
+    bench.outlast_leases();
     let second = bench.lease_one("v");
     assert_eq!((&second.shard, &second.runs[..]), (&first.shard, &[1][..]));
     assert!(!bench.ask(commit_of("w", &first, 1, &runs[1..])).unwrap());

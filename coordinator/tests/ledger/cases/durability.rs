@@ -1,7 +1,5 @@
 //! What survives restarts and refusals, and what manifests and pages show.
 
-use curvefleet_coordinator::ledger::heartbeat::Heartbeat;
-use curvefleet_coordinator::ledger::lease::Lease;
 use curvefleet_coordinator::ledger::logs::Logs;
 use curvefleet_coordinator::ledger::manifest::{Abandon, Claim, ReadPage, Stale, StaleManifests, Written};
 use curvefleet_coordinator::ledger::runs::ListRuns;
@@ -10,7 +8,7 @@ use curvefleet_coordinator::ledger::study::ListStudies;
 use curvefleet_coordinator::ledger::workers::ListWorkers;
 use curvefleet_coordinator::ledger::{Error, Reply};
 
-use crate::bench::{Bench, commit_of, runs_of, study};
+use crate::bench::{Bench, beat_of, commit_of, lease_of, runs_of, study};
 
 pub fn a_restart_keeps_everything(bench: &mut Bench) {
     bench.submit_small("one");
@@ -35,9 +33,9 @@ pub fn a_refused_request_leaves_its_neighbours_alone(bench: &mut Bench) {
     let replies = bench.transact(vec![
         study("two", "[5]", 1).into(),
         study("one", "9", 1).into(),
-        Lease { worker: "stranger".to_string(), shards: 1 }.into(),
-        Lease { worker: worker(), shards: 1 }.into(),
-        Heartbeat { worker: worker(), held: vec![] }.into(),
+        lease_of("stranger", 1).into(),
+        lease_of(&worker(), 1).into(),
+        beat_of(&worker(), vec![]).into(),
     ]);
     assert!(matches!(replies[0], Ok(Reply::Submit(_))));
     assert!(matches!(replies[1], Err(Error::OtherStudy(_))));

@@ -2,6 +2,7 @@
 
 use curvefleet_coordinator::ledger::Error;
 use curvefleet_coordinator::ledger::backoff::{FIRST_MS, LONGEST_MS};
+use curvefleet_coordinator::ledger::drain::Drain;
 use curvefleet_coordinator::ledger::logs::Logs;
 use curvefleet_coordinator::ledger::retry::Retry;
 use curvefleet_coordinator::ledger::state::{FailureKind, RunState, StudyState};
@@ -62,6 +63,8 @@ pub fn an_infrastructure_failure_is_not_held_against_the_run(bench: &mut Bench) 
     }
     let (mut given, mut wait_ms) = (others[0].clone(), FIRST_MS);
     let mut worker = "v";
+    let drain = Drain { worker: "v".to_string(), drained: true, reason: String::new(), who: String::new() };
+    bench.ask(drain).unwrap();
     for setback in 1..=2 * u64::from(SETTINGS.max_attempts) {
         let run = runs_of(&given).remove(0);
         assert!(bench.fail(worker, &given, &run, FailureKind::Infrastructure));
@@ -100,9 +103,11 @@ pub fn attempts_are_kept_for_a_person_to_read(bench: &mut Bench) {
     bench.fail("w", &given, &runs[0], FailureKind::Run);
     assert!(bench.ask(commit_of("w", &given, 0, &runs[1..])).unwrap());
     bench.now_ms += SETTINGS.lease_ms;
-    let again = bench.lease_one("v");
+    let again = bench.lease("v", 9).into_iter().find(|again| again.shard == given.shard).unwrap();
     bench.now_ms += SETTINGS.lease_ms;
-    let third = bench.lease_one("v");
+    assert!(bench.lease("v", 9).is_empty());
+    bench.now_ms += FIRST_MS;
+    let third = bench.lease("v", 9).into_iter().find(|again| again.shard == given.shard).unwrap();
     assert!(third.fence > again.fence);
     assert!(bench.ask(commit_of("v", &third, 0, &runs[..1])).unwrap());
     let attempts = bench.ask(Logs { run: runs[0][..20].to_string() }).unwrap();

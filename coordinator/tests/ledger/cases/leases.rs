@@ -1,14 +1,14 @@
 //! Leasing, renewing, expiring and releasing shards.
 
 use curvefleet_coordinator::ledger::Error;
+use curvefleet_coordinator::ledger::backoff::FIRST_MS;
 use curvefleet_coordinator::ledger::expire::Expire;
-use curvefleet_coordinator::ledger::heartbeat::Held;
-use curvefleet_coordinator::ledger::lease::Lease;
+use curvefleet_coordinator::ledger::heartbeat::{Held, Renewed};
 use curvefleet_coordinator::ledger::logs::Logs;
 use curvefleet_coordinator::ledger::release::Release;
 use curvefleet_coordinator::ledger::workers::ListWorkers;
 
-use crate::bench::{Bench, SETTINGS, runs_of, study};
+use crate::bench::{Bench, SETTINGS, lease_of, runs_of, study};
 
 pub fn leases_follow_submission_and_plan(bench: &mut Bench) {
     bench.submit_small("b");
@@ -25,7 +25,7 @@ pub fn leases_follow_submission_and_plan(bench: &mut Bench) {
 
 pub fn only_registered_workers_are_given_work(bench: &mut Bench) {
     bench.submit_small("one");
-    let error = bench.ask(Lease { worker: "stranger".to_string(), shards: 1 }).unwrap_err();
+    let error = bench.ask(lease_of("stranger", 1)).unwrap_err();
     assert!(matches!(error, Error::NoWorker(_)));
     assert!(!bench.beat("stranger", &[]).registered);
     bench.register("stranger");
@@ -38,7 +38,7 @@ pub fn a_held_shard_is_not_given_twice(bench: &mut Bench) {
     let second = bench.lease("w", 2);
     assert_eq!((first.len(), second.len()), (2, 1), "a worker that asks again is given others beside what it has");
     assert!(bench.lease("v", 1).is_empty());
-    let waits = bench.ask(Lease { worker: "v".to_string(), shards: 1 }).unwrap().retry_after_ms;
+    let waits = bench.ask(lease_of("v", 1)).unwrap().retry_after_ms;
     assert!((1..=1_000).contains(&waits));
     assert!(first.iter().chain(&second).all(|given| bench.holds("w", given)));
 }
@@ -48,12 +48,13 @@ pub fn heartbeats_keep_a_lease_beyond_its_first_deadline(bench: &mut Bench) {
     let given = bench.lease_one("w");
     for _ in 0..3 {
         bench.now_ms += SETTINGS.lease_ms - 1;
-        assert_eq!(bench.beat("w", &[&given]).studies, [Some("one".to_string())]);
+        let renewed = Renewed { study: "one".to_string(), hand_back: false };
+        assert_eq!(bench.beat("w", &[&given]).leases, [Some(renewed)]);
         assert_eq!(bench.ask(Expire { all: false }).unwrap(), 0);
     }
     bench.now_ms += SETTINGS.lease_ms;
     assert_eq!(bench.ask(Expire { all: false }).unwrap(), 1);
-    assert_eq!(bench.beat("w", &[&given]).studies, [None]);
+    assert_eq!(bench.beat("w", &[&given]).leases, [None]);
 }
 
 pub fn leases_that_a_heartbeat_does_not_name_expire(bench: &mut Bench) {
@@ -72,6 +73,11 @@ pub fn an_expired_shard_is_given_on_with_a_higher_fence(bench: &mut Bench) {
     bench.submit_small("one");
     let first = bench.lease_one("w");
     bench.now_ms += SETTINGS.lease_ms;
+    assert!(
+        bench.lease("v", 3).iter().all(|given| given.shard != first.shard),
+        "it waits, lest it kills one after another"
+    );
+    bench.now_ms += FIRST_MS;
     let second = bench.lease_one("v");
     assert_eq!((&second.shard, second.fence), (&first.shard, first.fence + 1));
     assert!(!bench.holds("w", &first));
@@ -87,7 +93,7 @@ pub fn released_shards_are_given_at_once(bench: &mut Bench) {
     let leases = bench.lease("w", 2);
     let named = Held { shard: leases[0].shard.clone(), fence: leases[0].fence };
     let stale = Held { fence: leases[1].fence + 1, shard: leases[1].shard.clone() };
-    let release = Release { worker: "w".to_string(), held: vec![named, stale] };
+    let release = Release { worker: "w".to_string(), held: vec![named, stale], leaving: None };
     assert_eq!(bench.ask(release.clone()).unwrap(), 1);
     assert_eq!(bench.ask(release).unwrap(), 0);
     assert!(bench.holds("w", &leases[1]));

@@ -101,7 +101,7 @@ pub fn a_run_lost_while_its_shard_is_leased_is_trained_after_the_lease(bench: &m
     assert!(bench.holds("w", &given));
     assert!(bench.ask(commit_of("w", &given, 1, &runs[1..])).unwrap());
     assert_eq!(bench.status("one").done, 1);
-    bench.now_ms += crate::bench::SETTINGS.lease_ms;
+    bench.outlast_leases();
     bench.finish_all("v");
     assert_eq!((bench.status("one").state, bench.status("one").done), (StudyState::Finished, 6));
 }

@@ -7,8 +7,8 @@ use curvefleet_coordinator::ledger::backoff::backoff_ms;
 use curvefleet_coordinator::ledger::cancel::Cancel;
 use curvefleet_coordinator::ledger::commit::Commit;
 use curvefleet_coordinator::ledger::fail::Fail;
-use curvefleet_coordinator::ledger::heartbeat::{Heard, Heartbeat};
-use curvefleet_coordinator::ledger::lease::{Given, Lease, Leased};
+use curvefleet_coordinator::ledger::heartbeat::{Heard, Heartbeat, Held, Renewed};
+use curvefleet_coordinator::ledger::lease::{ANOTHER_WORKER_MS, Given, Lease, Leased};
 use curvefleet_coordinator::ledger::lose::{CommittedPart, CommittedParts, Lose, Lost};
 use curvefleet_coordinator::ledger::manifest::{Abandon, Claim, Written};
 use curvefleet_coordinator::ledger::register::Register;
@@ -20,7 +20,7 @@ use curvefleet_coordinator::ledger::submit::{Submit, Submitted};
 use curvefleet_proto::artifact::part_key;
 use curvefleet_proto::plan;
 
-use super::{Attempt, Model, Part, Run, Shard, ShardState, Study};
+use super::{Attempt, Known, Model, Part, Run, Shard, ShardState, Study};
 use crate::bench::SETTINGS;
 
 impl Model {
@@ -37,6 +37,9 @@ impl Model {
             submit: submit.clone(),
             state: StudyState::Active,
             stop_reason: String::new(),
+            priority: 0,
+            paused_ms: 0,
+            committed_ms: 0,
             submitted_ms: now_ms,
             ended_ms: 0,
             changes: 0,
@@ -58,29 +61,101 @@ impl Model {
         if reused > 0 {
             self.changed(now_ms, study);
         }
+        self.audit(now_ms, &submit.who, "submit", name, "");
         Ok(Submitted { status: self.status(study), existed: false, reused })
     }
 
     pub fn register(&mut self, now_ms: u64, register: &Register) {
-        self.workers.insert(register.worker.clone(), (register.clone(), now_ms));
+        let known = self.workers.get(&register.worker);
+        if known.is_some_and(|known| known.register.session != register.session) {
+            let error = format!("the worker `{}` was started anew and does not know of the lease", register.worker);
+            self.lose_leases(now_ms, &register.worker, &[], &error);
+        }
+        let known = self.workers.entry(register.worker.clone()).or_insert_with(|| Known {
+            register: register.clone(),
+            registered_ms: now_ms,
+            last_seen_ms: now_ms,
+            left_ms: 0,
+            committed_ms: 0,
+            asked: 0,
+            drained: None,
+            failing: Vec::new(),
+        });
+        if known.register.session != register.session {
+            (known.registered_ms, known.asked) = (now_ms, 0);
+        }
+        (known.register, known.last_seen_ms, known.left_ms) = (register.clone(), now_ms, 0);
     }
 
     fn seen(&mut self, now_ms: u64, worker: &str) -> bool {
-        let Some((_, last_seen_ms)) = self.workers.get_mut(worker) else { return false };
-        *last_seen_ms = now_ms;
+        let Some(known) = self.workers.get_mut(worker) else { return false };
+        known.last_seen_ms = now_ms;
         true
+    }
+
+    /// Ends the leases of a worker that are not among those named: nothing was tried.
+    fn lose_leases(&mut self, now_ms: u64, worker: &str, held: &[Held], error: &str) {
+        for index in 0..self.shards.len() {
+            let shard = &self.shards[index];
+            let is_named = |held: &Held| shard.is_held(&held.shard, worker, held.fence);
+            if shard.worker == worker && !held.iter().any(is_named) {
+                let fence = shard.fence;
+                self.note(now_ms, index, None, (worker, fence), ("infrastructure", error, ""));
+                self.shards[index].end_lease(now_ms);
+            }
+        }
     }
 
     pub fn lease(&mut self, now_ms: u64, lease: &Lease) -> Result<Leased, Error> {
         if !self.seen(now_ms, &lease.worker) {
             return Err(Error::NoWorker(lease.worker.clone()));
         }
+        let known = &self.workers[&lease.worker];
+        if !lease.session.is_empty() && known.register.session != lease.session {
+            return Err(Error::Superseded(lease.worker.clone()));
+        }
+        if let Some(told) = &lease.known {
+            if told.number <= known.asked {
+                return Ok(Leased { retry_after_ms: 100, ..Leased::default() });
+            }
+            self.workers.get_mut(&lease.worker).unwrap().asked = told.number;
+            let error = format!("the worker `{}` never heard of the lease: the answer was lost", lease.worker);
+            self.lose_leases(now_ms, &lease.worker, &told.held, &error);
+        }
         self.expire(now_ms, false);
+        if self.workers[&lease.worker].drained.is_some() {
+            return Ok(Leased { retry_after_ms: 1_000, drained: true, ..Leased::default() });
+        }
         let mut leases = Vec::new();
-        for index in 0..self.shards.len() {
+        self.lease_to(now_ms, lease, false, &mut leases);
+        let failed_here = |shard: &Shard| shard.state == ShardState::Pending && shard.avoid == lease.worker;
+        let others = self.list_workers(now_ms).into_iter().filter(|worker| worker.takes_work());
+        if leases.is_empty()
+            && self.shards.iter().any(failed_here)
+            && others.filter(|worker| worker.name != lease.worker).count() == 0
+        {
+            self.lease_to(now_ms, lease, true, &mut leases);
+        }
+        let waiting = self.shards.iter().filter(|shard| shard.state == ShardState::Pending);
+        let first_ms = waiting.map(|shard| shard.not_before_ms).filter(|ms| *ms > now_ms).min();
+        let wait_ms = first_ms.map_or(1_000, |ms| (ms - now_ms).clamp(100, 1_000));
+        let retry_after_ms = if leases.is_empty() { wait_ms } else { 0 };
+        Ok(Leased { leases, retry_after_ms, drained: false })
+    }
+
+    /// Leases what waits, in the order of priority, submission and plan.
+    fn lease_to(&mut self, now_ms: u64, lease: &Lease, is_alone: bool, leases: &mut Vec<Given>) {
+        let mut order: Vec<usize> = (0..self.shards.len()).collect();
+        order.sort_by_key(|index| std::cmp::Reverse(self.studies[self.shards[*index].study].priority));
+        for index in order {
             let shard = &self.shards[index];
-            let (study, waits) = (shard.study, shard.state == ShardState::Pending && shard.not_before_ms <= now_ms);
-            if leases.len() == lease.shards as usize || self.studies[study].state != StudyState::Active || !waits {
+            let is_forgotten = is_alone || shard.not_before_ms + ANOTHER_WORKER_MS <= now_ms;
+            let waits = shard.state == ShardState::Pending
+                && shard.not_before_ms <= now_ms
+                && (shard.avoid != lease.worker || is_forgotten);
+            let study = shard.study;
+            let is_open = self.studies[study].state == StudyState::Active && self.studies[study].paused_ms == 0;
+            if leases.len() == lease.shards as usize || !is_open || !waits {
                 continue;
             }
             if self.adopt(index) > 0 {
@@ -93,6 +168,7 @@ impl Model {
                 shard.fence += 1;
                 shard.worker = lease.worker.clone();
                 shard.deadline_ms = now_ms + SETTINGS.lease_ms;
+                shard.avoid = String::new();
                 leases.push(Given {
                     study: self.studies[study].submit.study.name.clone(),
                     shard: shard.spec.shard.as_str().to_string(),
@@ -102,22 +178,26 @@ impl Model {
                 });
             }
         }
-        let waiting = self.shards.iter().filter(|shard| {
-            shard.state == ShardState::Pending && self.studies[shard.study].state == StudyState::Active
-        });
-        let first_ms = waiting.map(|shard| shard.not_before_ms.saturating_sub(now_ms)).min();
-        let retry_after_ms = if leases.is_empty() { first_ms.unwrap_or(1_000).clamp(100, 1_000) } else { 0 };
-        Ok(Leased { leases, retry_after_ms })
     }
 
     pub fn heartbeat(&mut self, now_ms: u64, heartbeat: &Heartbeat) -> Heard {
-        let registered = self.seen(now_ms, &heartbeat.worker);
-        let studies = heartbeat.held.iter().map(|held| {
+        let mut heard = Heard { leases: vec![None; heartbeat.held.len()], ..Heard::default() };
+        let Some(known) = self.workers.get_mut(&heartbeat.worker) else { return heard };
+        heard.registered = true;
+        heard.superseded = !heartbeat.session.is_empty() && known.register.session != heartbeat.session;
+        if heard.superseded {
+            return heard;
+        }
+        heard.drained = known.drained.is_some();
+        self.seen(now_ms, &heartbeat.worker);
+        let leases = heartbeat.held.iter().map(|held| {
             let shard = self.held(&held.shard, &heartbeat.worker, held.fence)?;
             self.shards[shard].deadline_ms = now_ms + SETTINGS.lease_ms;
-            Some(self.studies[self.shards[shard].study].submit.study.name.clone())
+            let study = &self.studies[self.shards[shard].study];
+            Some(Renewed { study: study.submit.study.name.clone(), hand_back: study.paused_ms > 0 })
         });
-        Heard { studies: studies.collect(), registered }
+        heard.leases = leases.collect();
+        heard
     }
 
     fn held(&self, key: &str, worker: &str, fence: u64) -> Option<usize> {
@@ -145,7 +225,9 @@ impl Model {
         if places.iter().any(|(place, _)| place.is_none()) {
             return refused();
         }
-        self.seen(now_ms, &commit.worker);
+        if let Some(known) = self.workers.get_mut(&commit.worker) {
+            (known.last_seen_ms, known.committed_ms) = (now_ms, now_ms);
+        }
         let part = self.parts.len();
         self.parts.push(Part {
             key: commit.part.clone(),
@@ -168,6 +250,7 @@ impl Model {
         self.settle(now_ms, index);
         if !done.is_empty() {
             self.changed(now_ms, study);
+            self.studies[study].committed_ms = now_ms;
         }
         self.spread(now_ms, &done, part);
         Ok(true)
@@ -233,11 +316,14 @@ impl Model {
         let how = (fail.kind.as_str(), fail.error.as_str(), fail.log.as_str());
         self.note(now_ms, index, Some(place), (&fail.worker, fail.fence), how);
         let study = self.shards[index].study;
+        if fail.kind != FailureKind::Study {
+            self.note_failure(now_ms, &fail.worker, &fail.run, study, &fail.error);
+        }
         match fail.kind {
             FailureKind::Infrastructure => {
                 let shard = &mut self.shards[index];
                 shard.setbacks += 1;
-                shard.end_lease(now_ms + backoff_ms(shard.setbacks));
+                shard.end_failed_lease(now_ms + backoff_ms(shard.setbacks));
             }
             FailureKind::Run => {
                 let run = &mut self.shards[index].runs[place];
@@ -266,6 +352,14 @@ impl Model {
                 released += 1;
             }
         }
+        let session = self.workers.get(&release.worker).map(|known| known.register.session.clone());
+        if release.leaving.is_some() && release.leaving == session {
+            self.workers.get_mut(&release.worker).unwrap().left_ms = now_ms;
+            for shard in self.shards.iter_mut().filter(|shard| shard.worker == release.worker) {
+                shard.end_lease(now_ms);
+                released += 1;
+            }
+        }
         released
     }
 
@@ -275,9 +369,13 @@ impl Model {
             let shard = &self.shards[index];
             if shard.state == ShardState::Leased && (all || shard.deadline_ms <= now_ms) {
                 let (worker, fence) = (shard.worker.clone(), shard.fence);
-                let error = format!("the lease ended because nothing was heard of the worker `{worker}` in time");
+                let how = if all { "with the process" } else { "because nothing was heard" };
+                let when = if all { "" } else { " in time" };
+                let error = format!("the lease ended {how} of the worker `{worker}`{when}");
                 self.note(now_ms, index, None, (&worker, fence), ("infrastructure", &error, ""));
-                self.shards[index].end_lease(now_ms);
+                let shard = &mut self.shards[index];
+                shard.setbacks += u32::from(!all);
+                shard.end_lease(if all { now_ms } else { now_ms + backoff_ms(shard.setbacks) });
                 expired += 1;
             }
         }
@@ -288,6 +386,7 @@ impl Model {
         let study = self.find(&cancel.study)?;
         if self.studies[study].state == StudyState::Active {
             self.give_up(now_ms, study, StudyState::Cancelled, "");
+            self.audit(now_ms, &cancel.who, "cancel", &cancel.study, "");
         }
         Ok(self.status(study))
     }
@@ -305,7 +404,7 @@ impl Model {
         self.changed(now_ms, study);
     }
 
-    pub fn retry(&mut self, retry: &Retry) -> Result<Retried, Error> {
+    pub fn retry(&mut self, now_ms: u64, retry: &Retry) -> Result<Retried, Error> {
         let study = self.find(&retry.study)?;
         let mut requeued = 0;
         for index in self.shards_of(study) {
@@ -321,12 +420,13 @@ impl Model {
             for index in self.shards_of(study) {
                 let shard = &mut self.shards[index];
                 if shard.state == ShardState::Closed && shard.pending().count() > 0 {
-                    (shard.state, shard.not_before_ms, shard.setbacks) = (ShardState::Pending, 0, 0);
+                    shard.reopen();
                 }
             }
             let told = &mut self.studies[study];
             (told.state, told.stop_reason, told.ended_ms) = (StudyState::Active, String::new(), 0);
             told.changes += 1;
+            self.audit(now_ms, &retry.who, "retry", &retry.study, &format!("{requeued} runs"));
         }
         Ok(Retried { requeued, status: self.status(study) })
     }
@@ -355,6 +455,10 @@ impl Model {
             let Some(part) = self.parts.iter().position(|part| part.key == *key) else { continue };
             let (worker, fence) = (self.parts[part].worker.clone(), self.parts[part].fence);
             let mut studies = BTreeSet::new();
+            let is_of_part = |run: &Run| run.state == RunState::Done && run.part == Some(part);
+            if self.shards.iter().flat_map(|shard| &shard.runs).any(is_of_part) {
+                self.audit(now_ms, &lose.who, "retry damaged", key, found);
+            }
             for shard in 0..self.shards.len() {
                 let study = self.shards[shard].study;
                 let goes_on = matches!(self.studies[study].state, StudyState::Active | StudyState::Finished);
@@ -373,7 +477,7 @@ impl Model {
                 }
                 let shard = &mut self.shards[shard];
                 if studies.contains(&study) && shard.state == ShardState::Closed && shard.pending().count() > 0 {
-                    (shard.state, shard.not_before_ms, shard.setbacks) = (ShardState::Pending, 0, 0);
+                    shard.reopen();
                 }
             }
             for study in studies {
@@ -430,7 +534,7 @@ impl Model {
         if !open {
             shard.close();
         } else if !untried {
-            shard.end_lease(now_ms + backoff_ms(attempts));
+            shard.end_failed_lease(now_ms + backoff_ms(attempts));
         }
     }
 
@@ -479,6 +583,7 @@ fn new_shard(study: usize, place: u64, spec: plan::ShardSpec) -> Shard {
         deadline_ms: 0,
         not_before_ms: 0,
         setbacks: 0,
+        avoid: String::new(),
     }
 }
 
@@ -488,6 +593,19 @@ impl Shard {
             (self.state, self.worker, self.deadline_ms) = (ShardState::Pending, String::new(), 0);
             self.not_before_ms = not_before_ms;
         }
+    }
+
+    /// Others than its worker are tried first.
+    fn end_failed_lease(&mut self, not_before_ms: u64) {
+        if self.state == ShardState::Leased {
+            self.avoid = self.worker.clone();
+        }
+        self.end_lease(not_before_ms);
+    }
+
+    fn reopen(&mut self) {
+        (self.state, self.not_before_ms, self.setbacks) = (ShardState::Pending, 0, 0);
+        self.avoid = String::new();
     }
 
     fn close(&mut self) {

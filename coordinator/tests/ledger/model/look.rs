@@ -1,9 +1,10 @@
 //! What there is.
 
 use curvefleet_coordinator::ledger::Error;
+use curvefleet_coordinator::ledger::audit::{Entry, ListAudit};
 use curvefleet_coordinator::ledger::check::CheckRuns;
 use curvefleet_coordinator::ledger::logs::{self, Attempts, Logs};
-use curvefleet_coordinator::ledger::manifest::{self, Entry, ReadPage, Stale};
+use curvefleet_coordinator::ledger::manifest::{self, ReadPage, Stale};
 use curvefleet_coordinator::ledger::runs::{self, ListRuns, Place};
 use curvefleet_coordinator::ledger::state::{RunState, StudyState};
 use curvefleet_coordinator::ledger::study::{self, GetStudy, Status};
@@ -28,6 +29,8 @@ impl Model {
             hash: study.submit.hash.clone(),
             state: study.state,
             stop_reason: study.stop_reason.clone(),
+            priority: study.priority,
+            paused_ms: study.paused_ms,
             planned,
             done: self.count(study_index, RunState::Done),
             failed: self.count(study_index, RunState::Failed),
@@ -102,16 +105,36 @@ impl Model {
     }
 
     pub fn list_workers(&self, now_ms: u64) -> Vec<Worker> {
-        let workers = self.workers.iter().map(|(name, (register, last_seen_ms))| Worker {
-            name: name.clone(),
+        self.workers.keys().map(|name| self.worker(now_ms, name)).collect()
+    }
+
+    pub fn worker(&self, now_ms: u64, name: &str) -> Worker {
+        let known = &self.workers[name];
+        let register = &known.register;
+        let (drained_ms, drained_by, drain_reason) = known.drained.clone().unwrap_or_default();
+        Worker {
+            name: name.to_string(),
             slots: register.slots,
             backend: register.backend.clone(),
             version: register.version.clone(),
-            last_seen_ms: *last_seen_ms,
+            has: register.has.clone(),
+            registered_ms: known.registered_ms,
+            last_seen_ms: known.last_seen_ms,
+            left_ms: known.left_ms,
             shards: self.shards.iter().filter(|shard| shard.worker == *name).count() as u32,
-            alive: *last_seen_ms + SETTINGS.lease_ms >= now_ms,
-        });
-        workers.collect()
+            alive: known.left_ms == 0 && known.last_seen_ms + SETTINGS.lease_ms >= now_ms,
+            drained_ms,
+            drained_by,
+            drain_reason,
+        }
+    }
+
+    pub fn list_audit(&self, list: &ListAudit) -> Vec<Entry> {
+        let wanted = |entry: &&Entry| {
+            list.before.is_none_or(|before| entry.id < before)
+                && (list.target.is_empty() || entry.target == list.target)
+        };
+        self.audit.iter().rev().filter(wanted).take(list.limit as usize).cloned().collect()
     }
 
     pub fn logs(&self, logs: &Logs) -> Result<Attempts, Error> {
@@ -170,7 +193,7 @@ impl Model {
         let entries = runs.into_iter().map(|(shard, place)| {
             let run = &shard.runs[place];
             let part = run.part.map(|part| &self.parts[part]);
-            Entry {
+            manifest::Entry {
                 place: (shard.place, place as u64),
                 run: run.id.clone(),
                 data: shard.spec.data.clone(),

@@ -2,14 +2,16 @@
 //! end for every question. No SQL, no indices, no counters; nothing of it is shared with the ledger but the types of requests
 //! and answers and the plan.
 //!
-//! - `change`: the operations that change something
+//! - `change`: the operations that change something; `control`: those that people ask for
 //! - `look`: the operations that answer what there is
 
 mod change;
+mod control;
 mod look;
 
 use std::collections::BTreeMap;
 
+use curvefleet_coordinator::ledger::audit::Entry;
 use curvefleet_coordinator::ledger::register::Register;
 use curvefleet_coordinator::ledger::state::{RunState, StudyState};
 use curvefleet_coordinator::ledger::submit::Submit;
@@ -24,16 +26,36 @@ pub struct Model {
     /// Of all studies, in the order of submission and plan.
     shards: Vec<Shard>,
     parts: Vec<Part>,
-    /// By name, with when each was heard of last.
-    workers: BTreeMap<String, (Register, u64)>,
+    /// By name.
+    workers: BTreeMap<String, Known>,
     /// The oldest first.
     attempts: Vec<Attempt>,
+    /// The oldest first.
+    audit: Vec<Entry>,
+}
+
+/// A worker.
+struct Known {
+    register: Register,
+    registered_ms: u64,
+    last_seen_ms: u64,
+    left_ms: u64,
+    committed_ms: u64,
+    /// The number of its last request for work.
+    asked: u64,
+    /// Since when, by whom and why it is drained.
+    drained: Option<(u64, String, String)>,
+    /// Runs that failed on it, each with its study and when it failed first.
+    failing: Vec<(String, usize, u64)>,
 }
 
 struct Study {
     submit: Submit,
     state: StudyState,
     stop_reason: String,
+    priority: i32,
+    paused_ms: u64,
+    committed_ms: u64,
     submitted_ms: u64,
     ended_ms: u64,
     /// How often its runs changed for a manifest to show.
@@ -65,6 +87,8 @@ struct Shard {
     deadline_ms: u64,
     not_before_ms: u64,
     setbacks: u32,
+    /// Who failed on it last.
+    avoid: String,
 }
 
 struct Run {
@@ -111,7 +135,11 @@ impl Model {
             Request::GetStudy(get) => self.get_study(get).map(Reply::GetStudy),
             Request::StudyStatus(get) => self.find(&get.name).map(|study| Reply::StudyStatus(self.status(study))),
             Request::Cancel(cancel) => self.cancel(now_ms, cancel).map(Reply::Cancel),
-            Request::Retry(retry) => self.retry(retry).map(Reply::Retry),
+            Request::Retry(retry) => self.retry(now_ms, retry).map(Reply::Retry),
+            Request::Pause(pause) => self.pause(now_ms, pause).map(Reply::Pause),
+            Request::Prioritize(prioritize) => self.prioritize(now_ms, prioritize).map(Reply::Prioritize),
+            Request::Drain(drain) => self.drain(now_ms, drain).map(Reply::Drain),
+            Request::ListAudit(list) => Ok(Reply::ListAudit(self.list_audit(list))),
             Request::CommittedParts(asked) => self.committed_parts(asked).map(Reply::CommittedParts),
             Request::Lose(lose) => self.lose(now_ms, lose).map(Reply::Lose),
             Request::ListRuns(list) => self.list_runs(list).map(Reply::ListRuns),

@@ -1,0 +1,76 @@
+//! What people ask for, and what the ledger does in their place.
+
+use curvefleet_coordinator::ledger::Error;
+use curvefleet_coordinator::ledger::audit::Entry;
+use curvefleet_coordinator::ledger::drain::{DRAIN_AFTER_RUNS, Drain};
+use curvefleet_coordinator::ledger::pause::{Pause, Prioritize};
+use curvefleet_coordinator::ledger::state::StudyState;
+use curvefleet_coordinator::ledger::study::Status;
+use curvefleet_coordinator::ledger::workers::Worker;
+
+use super::Model;
+
+impl Model {
+    pub fn pause(&mut self, now_ms: u64, pause: &Pause) -> Result<Status, Error> {
+        let study = self.find(&pause.study)?;
+        let told = &mut self.studies[study];
+        let rests = told.paused_ms > 0;
+        if pause.paused && !rests && told.state == StudyState::Active {
+            told.paused_ms = now_ms;
+            self.audit(now_ms, &pause.who, "pause", &pause.study, &pause.reason);
+        } else if !pause.paused && rests {
+            told.paused_ms = 0;
+            self.audit(now_ms, &pause.who, "resume", &pause.study, &pause.reason);
+        }
+        Ok(self.status(study))
+    }
+
+    pub fn prioritize(&mut self, now_ms: u64, prioritize: &Prioritize) -> Result<Status, Error> {
+        let study = self.find(&prioritize.study)?;
+        let before = std::mem::replace(&mut self.studies[study].priority, prioritize.priority);
+        if before != prioritize.priority {
+            let note = format!("from {before} to {}", prioritize.priority);
+            self.audit(now_ms, &prioritize.who, "priority", &prioritize.study, &note);
+        }
+        Ok(self.status(study))
+    }
+
+    pub fn drain(&mut self, now_ms: u64, drain: &Drain) -> Result<Worker, Error> {
+        let Some(known) = self.workers.get_mut(&drain.worker) else {
+            return Err(Error::UnknownWorker(drain.worker.clone()));
+        };
+        if drain.drained && known.drained.is_none() {
+            known.drained = Some((now_ms, drain.who.clone(), drain.reason.clone()));
+            self.audit(now_ms, &drain.who, "drain", &drain.worker, &drain.reason);
+        } else if !drain.drained && known.drained.take().is_some() {
+            known.failing.clear();
+            self.audit(now_ms, &drain.who, "undrain", &drain.worker, &drain.reason);
+        }
+        Ok(self.worker(now_ms, &drain.worker))
+    }
+
+    /// A worker on which many runs fail that go well elsewhere is drained.
+    pub fn note_failure(&mut self, now_ms: u64, worker: &str, run: &str, study: usize, error: &str) {
+        let Some(known) = self.workers.get_mut(worker) else { return };
+        known.failing.retain(|(_, _, at_ms)| *at_ms > known.committed_ms);
+        if !known.failing.iter().any(|(failed, ..)| failed == run) {
+            known.failing.push((run.to_string(), study, now_ms));
+        }
+        let failed = known.failing.len();
+        let refuted = known.failing.iter().any(|(_, study, at_ms)| self.studies[*study].committed_ms > *at_ms);
+        if failed as u64 >= DRAIN_AFTER_RUNS && refuted && known.drained.is_none() {
+            let reason = format!(
+                "{failed} different runs failed on it one after another, while other workers trained runs of the same \
+                 study; the last with: {error}"
+            );
+            known.drained = Some((now_ms, "coordinator".to_string(), reason.clone()));
+            self.audit(now_ms, "coordinator", "drain", worker, &reason);
+        }
+    }
+
+    pub fn audit(&mut self, at_ms: u64, who: &str, what: &str, target: &str, note: &str) {
+        let id = self.audit.len() as u64 + 1;
+        let [who, what, target, note] = [who, what, target, note].map(str::to_string);
+        self.audit.push(Entry { id, at_ms, who, what, target, note });
+    }
+}
