@@ -13,6 +13,9 @@ pub enum Error {
         /// Which studies it has, in words.
         known: String,
     },
+    /// Studies that say nothing about one another.
+    #[error("{0}")]
+    Incomparable(String),
     /// The report's name is no folder name.
     #[error("the report's name `{0}` may hold letters, digits, `-`, `_` and `.` alone, such as 2026-01-31T12-00-00Z")]
     Time(String),
@@ -85,6 +88,13 @@ pub enum Error {
 impl Error {
     /// Whether the one who asked can put it right by asking otherwise (exit code 2).
     pub fn is_user_error(&self) -> bool {
-        matches!(self, Error::UnknownStudy { .. } | Error::Time(_) | Error::Store(_) | Error::MetricTable { .. })
+        matches!(
+            self,
+            Error::UnknownStudy { .. }
+                | Error::Incomparable(_)
+                | Error::Time(_)
+                | Error::Store(_)
+                | Error::MetricTable { .. }
+        )
     }
 }

@@ -240,7 +240,7 @@ impl Fleet {
 }
 
 /// Waits for Ctrl-C or SIGTERM.
-async fn told_to_stop() -> Result<(), Failure> {
+pub(super) async fn told_to_stop() -> Result<(), Failure> {
     let deaf = |error: std::io::Error| Failure::other(format!("cannot listen for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(deaf)?;
     tokio::select! {
