@@ -34,6 +34,13 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
+    /// Whether both are of one family of conditions, so that one is the other's control.
+    pub fn is_of_the_family_of(&self, other: &Entry<'_>) -> bool {
+        let family =
+            |entry: &Entry<'_>| entry.cells.first().map(|cell| (cell.planned.set.clone(), cell.planned.classes));
+        family(self) == family(other)
+    }
+
     /// Runs that it averages.
     pub fn runs(&self) -> usize {
         self.cells.iter().map(|cell| cell.runs.len()).sum()
