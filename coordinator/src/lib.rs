@@ -17,6 +17,7 @@
 pub mod clock;
 pub mod coordinator;
 pub mod error;
+mod explain;
 pub mod ledger;
 mod manifest;
 pub mod options;

@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod data;
 mod drain;
+mod explain;
 mod export;
 mod gc;
 mod logs;
@@ -68,6 +69,8 @@ pub enum Command {
     Drain(drain::Drain),
     /// Let a drained worker work again
     Undrain(drain::Undrain),
+    /// Say why a run, shard, worker or study is where it is, and what to do
+    Explain(explain::Explain),
     /// Show who changed what by hand
     Audit(audit::Audit),
     /// List the workers
@@ -116,6 +119,7 @@ impl Command {
             Command::Priority(command) => command.execute().await,
             Command::Drain(command) => command.execute().await,
             Command::Undrain(command) => command.execute().await,
+            Command::Explain(command) => command.execute().await,
             Command::Audit(command) => command.execute().await,
             Command::Workers(command) => command.execute().await,
             Command::Backup(command) => command.execute().await,

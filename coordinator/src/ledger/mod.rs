@@ -59,6 +59,7 @@ pub mod commit;
 pub mod drain;
 pub mod error;
 pub mod expire;
+pub mod explain;
 pub mod fail;
 pub mod heartbeat;
 pub mod lease;

@@ -2,8 +2,8 @@
 
 use super::sql::Context;
 use super::{
-    Error, audit, cancel, check, commit, drain, expire, fail, heartbeat, lease, logs, lose, manifest, pause, register,
-    release, retry, runs, study, submit, workers,
+    Error, audit, cancel, check, commit, drain, expire, explain, fail, heartbeat, lease, logs, lose, manifest, pause,
+    register, release, retry, runs, study, submit, workers,
 };
 
 /// A request with the answer that belongs to it.
@@ -80,6 +80,7 @@ operations! {
     Lose: lose::Lose => lose::Lost,
     ListRuns: runs::ListRuns => runs::Page,
     Logs: logs::Logs => logs::Attempts,
+    Explain: explain::Explain => explain::Explained,
     Register: register::Register => (),
     ListWorkers: workers::ListWorkers => Vec<workers::Worker>,
     Lease: lease::Lease => lease::Leased,
@@ -96,6 +97,19 @@ operations! {
 }
 
 impl Request {
+    /// Whether a worker loses its leases if this waits for long.
+    pub(super) fn is_sign_of_life(&self) -> bool {
+        matches!(self, Request::Heartbeat(_) | Request::Register(_))
+    }
+
+    /// How many runs it changes, about: what it costs.
+    pub(super) fn runs(&self) -> usize {
+        match self {
+            Request::Commit(commit) => commit.runs.len(),
+            _ => 1,
+        }
+    }
+
     /// Whether it changes nothing, so that a database with several coordinators need not let it wait for others.
     pub(super) fn is_read(&self) -> bool {
         match self {
@@ -106,6 +120,7 @@ impl Request {
             | Request::ListRuns(_)
             | Request::CommittedParts(_)
             | Request::Logs(_)
+            | Request::Explain(_)
             | Request::ListWorkers(_)
             | Request::ListAudit(_)
             | Request::StaleManifests(_)
@@ -153,6 +168,7 @@ impl Reply {
             | Reply::ListRuns(_)
             | Reply::CommittedParts(_)
             | Reply::Logs(_)
+            | Reply::Explain(_)
             | Reply::Register(())
             | Reply::ListWorkers(_)
             | Reply::ListAudit(_)

@@ -6,22 +6,24 @@ use curvefleet_proto::limits::{MAX_AUDIT_PER_PAGE, MAX_REASON_BYTES, MAX_RUNS_PE
 use curvefleet_proto::v1::study_service_server::StudyService;
 use curvefleet_proto::v1::{
     CancelStudyRequest, CancelStudyResponse, CheckRunsRequest, CheckRunsResponse, DrainWorkerRequest,
-    DrainWorkerResponse, GetInfoRequest, GetInfoResponse, GetLogsRequest, GetLogsResponse, GetStudyRequest,
-    GetStudyResponse, ListAuditRequest, ListAuditResponse, ListRunsRequest, ListRunsResponse, ListStudiesRequest,
-    ListStudiesResponse, ListWorkersRequest, ListWorkersResponse, PauseStudyRequest, PauseStudyResponse,
-    PrioritizeStudyRequest, PrioritizeStudyResponse, ResumeStudyRequest, ResumeStudyResponse, RetryDamagedRequest,
-    RetryDamagedResponse, RetryStudyRequest, RetryStudyResponse, StudyStatus, SubmitStudyRequest, SubmitStudyResponse,
-    UndrainWorkerRequest, UndrainWorkerResponse, WatchStudyRequest, WatchStudyResponse, WorkerStatus,
-    WriteManifestRequest, WriteManifestResponse,
+    DrainWorkerResponse, ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, GetLogsRequest,
+    GetLogsResponse, GetStudyRequest, GetStudyResponse, ListAuditRequest, ListAuditResponse, ListRunsRequest,
+    ListRunsResponse, ListStudiesRequest, ListStudiesResponse, ListWorkersRequest, ListWorkersResponse,
+    PauseStudyRequest, PauseStudyResponse, PrioritizeStudyRequest, PrioritizeStudyResponse, ResumeStudyRequest,
+    ResumeStudyResponse, RetryDamagedRequest, RetryDamagedResponse, RetryStudyRequest, RetryStudyResponse, StudyStatus,
+    SubmitStudyRequest, SubmitStudyResponse, UndrainWorkerRequest, UndrainWorkerResponse, WatchStudyRequest,
+    WatchStudyResponse, WorkerStatus, WriteManifestRequest, WriteManifestResponse,
 };
 use tonic::{Request, Response, Status};
 
 use super::worker::MAX_KEY_BYTES;
 use super::{Answers, Core, check, damage, message, refuse, submit, watch};
+use crate::explain::{Scene, explain};
 use crate::ledger::audit::ListAudit;
 use crate::ledger::cancel::Cancel;
 use crate::ledger::check::CheckRuns;
 use crate::ledger::drain::Drain;
+use crate::ledger::explain::Explain;
 use crate::ledger::logs::Logs;
 use crate::ledger::pause::{Pause, Prioritize};
 use crate::ledger::retry::Retry;
@@ -187,6 +189,15 @@ impl StudyService for StudyApi {
         let who = who(&request);
         let worker = self.drain(request.into_inner().worker, false, String::new(), who).await?;
         Ok(Response::new(UndrainWorkerResponse { worker: Some(worker) }))
+    }
+
+    async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        let what = request.into_inner().what;
+        check::name("what is to be explained", &what)?;
+        let found = self.core.ledger.ask(Explain { what }).await.map_err(refuse::ledger)?;
+        let scene = Scene { now_ms: found.now_ms, settings: self.core.settings, rates: &self.core.rates };
+        let explanations = found.about.iter().map(|about| explain(&scene, about)).collect();
+        Ok(Response::new(ExplainResponse { explanations }))
     }
 
     async fn list_audit(&self, request: Request<ListAuditRequest>) -> Result<Response<ListAuditResponse>, Status> {

@@ -7,6 +7,7 @@ use curvefleet_coordinator::ledger::audit::ListAudit;
 use curvefleet_coordinator::ledger::cancel::Cancel;
 use curvefleet_coordinator::ledger::drain::Drain;
 use curvefleet_coordinator::ledger::expire::Expire;
+use curvefleet_coordinator::ledger::explain::Explain;
 use curvefleet_coordinator::ledger::heartbeat::Held;
 use curvefleet_coordinator::ledger::lease::Lease;
 use curvefleet_coordinator::ledger::lease::{Given, Known as Told};
@@ -455,10 +456,17 @@ fn check(bench: &mut Bench, known: &mut Known) {
     }
     bench.ask(ListWorkers).unwrap();
     bench.ask(ListStudies).unwrap();
+    for worker in WORKERS {
+        drop(bench.ask(Explain { what: worker.to_string() }));
+    }
     bench.ask(StaleManifests).unwrap();
     bench.ask(ListAudit { target: String::new(), before: None, limit: 20 }).unwrap();
     if let Some((_, given)) = known.leases.last() {
-        bench.ask(Logs { run: runs_of(given).remove(0) }).unwrap();
+        let run = runs_of(given).remove(0);
+        bench.ask(Logs { run: run.clone() }).unwrap();
+        bench.ask(Explain { what: run }).unwrap();
+        bench.ask(Explain { what: given.shard.clone() }).unwrap();
+        bench.ask(Explain { what: given.study.clone() }).unwrap();
     }
     // The same run is done once: by one part in all studies.
     let mut parts: HashMap<&str, &str> = HashMap::new();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod damage;
+mod explain;
 mod fleet;
 mod program;
 mod refusals;

@@ -3,6 +3,7 @@
 use curvefleet_coordinator::ledger::Error;
 use curvefleet_coordinator::ledger::audit::Entry;
 use curvefleet_coordinator::ledger::drain::{DRAIN_AFTER_RUNS, Drain};
+use curvefleet_coordinator::ledger::explain::Failed;
 use curvefleet_coordinator::ledger::pause::{Pause, Prioritize};
 use curvefleet_coordinator::ledger::state::StudyState;
 use curvefleet_coordinator::ledger::study::Status;
@@ -52,12 +53,19 @@ impl Model {
     /// A worker on which many runs fail that go well elsewhere is drained.
     pub fn note_failure(&mut self, now_ms: u64, worker: &str, run: &str, study: usize, error: &str) {
         let Some(known) = self.workers.get_mut(worker) else { return };
-        known.failing.retain(|(_, _, at_ms)| *at_ms > known.committed_ms);
-        if !known.failing.iter().any(|(failed, ..)| failed == run) {
-            known.failing.push((run.to_string(), study, now_ms));
+        known.failing.retain(|failed| failed.at_ms > known.committed_ms);
+        if !known.failing.iter().any(|failed| failed.run == run) {
+            let study = self.studies[study].submit.study.name.clone();
+            let worker = worker.to_string();
+            known.failing.push(Failed { worker, run: run.to_string(), study, at_ms: now_ms, error: error.to_string() });
         }
         let failed = known.failing.len();
-        let refuted = known.failing.iter().any(|(_, study, at_ms)| self.studies[*study].committed_ms > *at_ms);
+        let studies = &self.studies;
+        let refutes = |failed: &Failed| {
+            let mut studies = studies.iter().filter(|study| study.submit.study.name == failed.study);
+            studies.any(|study| study.committed_ms > failed.at_ms)
+        };
+        let refuted = known.failing.iter().any(refutes);
         if failed as u64 >= DRAIN_AFTER_RUNS && refuted && known.drained.is_none() {
             let reason = format!(
                 "{failed} different runs failed on it one after another, while other workers trained runs of the same \
