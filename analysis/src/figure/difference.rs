@@ -63,6 +63,7 @@ fn draw(
     for (index, (test, title)) in list.iter().zip(&titles).enumerate() {
         svg.open(if test.second.is_none() { "panel" } else { "pair" }, &title.mark);
         grid.draw_title(&mut svg, index, title);
+        heat.draw_ticks(&mut svg, &grid, index);
         match &test.found {
             Err(_) => draw_nothing(&mut svg, grid.area(index), "not tested"),
             Ok(found) => {

@@ -45,7 +45,7 @@ impl Cells<'_> {
 }
 
 impl Heat {
-    /// Draws the cells of a plot with its ticks.
+    /// Draws the cells of a plot.
     pub fn draw(&self, svg: &mut Svg, grid: &Grid, index: usize, cells: Cells<'_>, control: bool) {
         let area = grid.area(index);
         let filled = self.filled(area, cells);
@@ -56,6 +56,11 @@ impl Heat {
             svg.pixels(filled, &url);
         }
         svg.outline(area, if control { Stroke::solid(CONTROL, 2.0) } else { Stroke::solid(AXIS, 0.8) });
+    }
+
+    /// Draws a plot's ticks, where no plot lies below it or to its left.
+    pub fn draw_ticks(&self, svg: &mut Svg, grid: &Grid, index: usize) {
+        let area = grid.area(index);
         if grid.is_lowest(index) {
             let x = Scale::new((0.5, self.extent.0 as f64 + 0.5), (area.x, area.right()));
             for step in counting_ticks(self.extent.0, 5) {

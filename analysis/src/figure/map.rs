@@ -33,6 +33,7 @@ pub fn draw(group: &Group<'_>) -> Option<Figure> {
     for (index, panel) in panels.iter().enumerate() {
         svg.open("panel", &panel.title.mark);
         grid.draw_title(&mut svg, index, &panel.title);
+        heat.draw_ticks(&mut svg, &grid, index);
         match &panel.map {
             None => draw_nothing(&mut svg, grid.area(index), "no finished runs"),
             Some(map) => {
