@@ -14,6 +14,7 @@ mod system {
     mod processes;
     mod refusals;
     mod s3;
+    mod secure;
     mod several;
     mod store_check;
     mod studies;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod certs;
 mod data;
 mod drain;
 mod explain;
@@ -18,6 +19,7 @@ mod services;
 mod status;
 mod store;
 mod submit;
+mod token;
 mod verify;
 mod watch;
 mod workers;
@@ -75,6 +77,11 @@ pub enum Command {
     Audit(audit::Audit),
     /// List the workers
     Workers(workers::Workers),
+    /// Make, list and revoke the tokens that a coordinator takes
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Make certificates for TLS: a private authority, the coordinator's, and clients'
+    Certs(certs::Certs),
     /// Copy a coordinator's ledger into a new file, also while it is at work
     Backup(backup::Backup),
     /// Check whether a store can be used
@@ -122,6 +129,8 @@ impl Command {
             Command::Explain(command) => command.execute().await,
             Command::Audit(command) => command.execute().await,
             Command::Workers(command) => command.execute().await,
+            Command::Token(command) => command.execute().await,
+            Command::Certs(command) => command.execute(),
             Command::Backup(command) => command.execute().await,
             Command::Store(command) => command.execute().await,
             Command::Gc(command) => command.execute().await,

@@ -24,9 +24,10 @@ mod shard;
 mod upload;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use curvefleet_proto::access::Access;
 use curvefleet_proto::limits::MAX_SHARDS_PER_LEASE;
 use curvefleet_proto::store::Store;
 use curvefleet_proto::v1::{LeaseRequest, RegisterRequest, RegisterResponse, ReleaseRequest};
@@ -46,6 +47,8 @@ use link::Link;
 pub struct Settings {
     /// The URLs of the coordinators; any of them serves the fleet.
     pub coordinators: Vec<String>,
+    /// The certificates and the token that the coordinators take.
+    pub access: Access,
     /// The store, where it is not the one that the coordinator names.
     pub store: Option<String>,
     /// The worker's name.
@@ -93,6 +96,8 @@ struct Shared {
     session: String,
     /// Turns true when another process has taken the worker's name.
     superseded: watch::Sender<bool>,
+    /// Why the coordinators refuse the worker, once they have done so for the length of a lease.
+    refusal: OnceLock<String>,
 }
 
 impl Agent {
@@ -101,7 +106,7 @@ impl Agent {
     /// # Errors
     /// If there is no coordinator's URL, or one of them is none.
     pub fn new(settings: Settings, cache: Arc<DataCache>) -> Result<Agent, Error> {
-        let link = Link::new(&settings.coordinators, &settings.name).map_err(Error::Flag)?;
+        let link = Link::new(&settings.coordinators, &settings.access, &settings.name).map_err(Error::Flag)?;
         Ok(Agent { settings, link, cache })
     }
 
@@ -144,16 +149,29 @@ impl Agent {
             stopping: stopping.clone(),
             session: registration.session.clone(),
             superseded: watch::channel(false).0,
+            refusal: OnceLock::new(),
         });
         let heartbeats = tokio::spawn(heartbeat::keep(shared.clone(), registration, times(&registered)));
         lease_until_stopped(&shared, self.settings.slots, self.settings.idle, stopping).await;
         if *shared.superseded.borrow() {
             heartbeats.abort();
+            if let Some(refusal) = shared.refusal.get() {
+                return Err(Error::Refused(refusal.clone()));
+            }
             return Err(Error::Superseded(shared.name.clone()));
         }
         leave(&shared).await;
         heartbeats.abort();
         Ok(())
+    }
+}
+
+impl Shared {
+    /// Ends the worker, whose token opens nothing any more: leases it has lost, and no one takes what it says.
+    fn end_refused(&self, reason: &str) {
+        // The first reason is as good as any later one.
+        let _ = self.refusal.set(reason.to_string());
+        self.superseded.send_replace(true);
     }
 }
 
