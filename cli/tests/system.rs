@@ -7,6 +7,7 @@ mod system {
     mod s3_server;
     mod server;
 
+    mod analyze;
     mod backup;
     mod export;
     mod gc;

@@ -10,8 +10,12 @@ use curvefleet_proto::store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower_layer::Layer as _;
+use tower_service::Service as _;
 
-use crate::access::guard::Guard;
+use crate::access::guard::{Guard, Guarded};
 use crate::access::rate::Rates as Limits;
 use crate::access::secret::Secret;
 use crate::access::{GuardLayer, Tokens, tls};
@@ -105,33 +109,11 @@ impl Coordinator {
             }
         }
         let (stop, stopping) = watch::channel(false);
-        let manifests = Arc::new(Manifests::new(handle.clone(), store.clone()));
-        let core = Core {
-            ledger: handle.clone(),
-            store: store.clone(),
-            tokens: tokens.clone(),
-            manifests: manifests.clone(),
-            rates: Rates::new(settings.lease_ms),
-            settings,
-            clock,
-            stopping: stopping.clone(),
-            submitting: tokio::sync::Mutex::new(()),
-        };
-        let stopped = stopped(stopping.clone());
         let has_tls = tls.is_some();
-        let (health, served) = server::serve(listener, tls, guard, Arc::new(core), stopped).await?;
+        let (core, tasks) = begin(handle.clone(), store.clone(), tokens, settings, clock, &stopping);
+        let (health, served) = server::serve(listener, tls, guard, core.clone(), stopped(stopping)).await?;
         let server = tokio::spawn(served);
-        let tasks = vec![
-            tokio::spawn(sweep(handle.clone(), settings, stopping.clone())),
-            tokio::spawn({
-                let stopping = stopping.clone();
-                async move { tokens.keep(stopping).await }
-            }),
-            tokio::spawn({
-                let manifests = manifests.clone();
-                async move { manifests.keep(stopping).await }
-            }),
-        ];
+        let manifests = core.manifests.clone();
         Ok(Running {
             address,
             has_tls,
@@ -146,6 +128,81 @@ impl Coordinator {
             tasks,
             writer,
         })
+    }
+}
+
+/// The services' core, and the tasks that look after leases and manifests until `stopping`.
+fn begin(
+    handle: Handle,
+    store: Store,
+    tokens: Arc<Tokens>,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    stopping: &watch::Receiver<bool>,
+) -> (Arc<Core>, Vec<JoinHandle<()>>) {
+    let manifests = Arc::new(Manifests::new(handle.clone(), store.clone()));
+    let tasks = vec![
+        tokio::spawn(sweep(handle.clone(), settings, stopping.clone())),
+        tokio::spawn({
+            let (tokens, stopping) = (tokens.clone(), stopping.clone());
+            async move { tokens.keep(stopping).await }
+        }),
+        tokio::spawn({
+            let (manifests, stopping) = (manifests.clone(), stopping.clone());
+            async move { manifests.keep(stopping).await }
+        }),
+    ];
+    let core = Core {
+        ledger: handle,
+        store,
+        tokens,
+        manifests,
+        rates: Rates::new(settings.lease_ms),
+        settings,
+        clock,
+        stopping: stopping.clone(),
+        submitting: tokio::sync::Mutex::new(()),
+    };
+    (Arc::new(core), tasks)
+}
+
+/// A coordinator without a socket: its services are called in its own process. It is all in the runtime that it was started in, and
+/// ends with it, as a killed coordinator does.
+pub struct Embedded {
+    services: Guarded<Routes>,
+    /// Keeps the services from ending.
+    _stop: watch::Sender<bool>,
+    _writer: Writer,
+}
+
+impl Coordinator {
+    /// Starts a coordinator without a socket on the runtime at hand, over a ledger and a store that are open already, by this clock.
+    /// Clients cannot be told apart, and may ask as often as they like.
+    ///
+    /// # Errors
+    /// If the ledger does not answer.
+    pub async fn embed(
+        ledger: Box<dyn Ledger>,
+        store: Store,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Embedded, Error> {
+        let (writer, handle) = writer::start_task(ledger, clock.clone());
+        let tokens = Arc::new(Tokens::new(handle.clone(), clock.clone()));
+        tokens.read().await.map_err(Error::Tokens)?;
+        let guard =
+            GuardLayer(Arc::new(Guard { tokens: tokens.clone(), rates: Arc::new(Limits::new(u32::MAX)), own: None }));
+        let (stop, stopping) = watch::channel(false);
+        let (core, _) = begin(handle, store, tokens, settings, clock, &stopping);
+        Ok(Embedded { services: guard.layer(server::routes(core)), _stop: stop, _writer: writer })
+    }
+}
+
+impl Embedded {
+    /// The answer to a request of gRPC.
+    pub fn answer(&self, request: http::Request<Body>) -> impl Future<Output = http::Response<Body>> + Send + use<> {
+        let mut services = self.services.clone();
+        async move { services.call(request).await.unwrap_or_else(|never| match never {}) }
     }
 }
 
@@ -253,6 +310,7 @@ async fn sweep(ledger: Handle, settings: Settings, stopping: watch::Receiver<boo
     tokio::pin!(stopped);
     loop {
         tokio::select! {
+            biased;
             _ = ticks.tick() => {}
             () = &mut stopped => return,
         }

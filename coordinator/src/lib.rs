@@ -27,7 +27,7 @@ mod rates;
 mod server;
 mod service;
 
-pub use coordinator::{Coordinator, Running, run};
+pub use coordinator::{Coordinator, Embedded, Running, run};
 pub use error::Error;
 pub use options::Options;
 pub use service::check_message;

@@ -11,6 +11,7 @@ use curvefleet_proto::v1::token_service_server::TokenServiceServer;
 use curvefleet_proto::v1::worker_service_server::WorkerServiceServer;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
 
@@ -59,6 +60,21 @@ pub(crate) async fn serve(
     let reflection = describe().build_v1().map_err(|error| Error::Server(error.to_string()))?;
     // grpcurl and older tools still ask the alpha version.
     let reflection_alpha = describe().build_v1alpha().map_err(|error| Error::Server(error.to_string()))?;
+    let served = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
+        .layer(guard)
+        .add_routes(routes(core))
+        .add_service(health)
+        .add_service(reflection)
+        .add_service(reflection_alpha)
+        .serve_with_incoming_shutdown(Box::pin(incoming(listener, tls)), stop);
+    Ok((Health(reporter), served))
+}
+
+/// The services for people and for workers.
+pub(crate) fn routes(core: Arc<Core>) -> Routes {
     let studies = StudyServiceServer::new(StudyApi::new(core.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
@@ -66,17 +82,5 @@ pub(crate) async fn serve(
     let workers = WorkerServiceServer::new(WorkerApi::new(core))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let served = Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
-        .layer(guard)
-        .add_service(health)
-        .add_service(reflection)
-        .add_service(reflection_alpha)
-        .add_service(studies)
-        .add_service(tokens)
-        .add_service(workers)
-        .serve_with_incoming_shutdown(Box::pin(incoming(listener, tls)), stop);
-    Ok((Health(reporter), served))
+    Routes::new(studies).add_service(tokens).add_service(workers)
 }

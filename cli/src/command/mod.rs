@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod analyze;
 mod audit;
 mod backup;
 mod certs;
@@ -43,6 +44,8 @@ pub enum Command {
     Data(data::Data),
     /// Write the report of a study
     Report(report::Report),
+    /// Analyse any table of metrics: the paper's table, or comparisons of runs
+    Analyze(analyze::Analyze),
     /// Start a coordinator, which hands out the runs of studies
     Coordinator(curvefleet_coordinator::Options),
     /// Start a worker, which trains runs for a coordinator
@@ -113,6 +116,7 @@ impl Command {
             Command::Plan(command) => command.execute().await,
             Command::Data(command) => command.execute().await,
             Command::Report(command) => command.execute().await,
+            Command::Analyze(command) => command.execute().await,
             Command::Coordinator(options) => services::coordinator(options).await,
             Command::Worker(options) => services::worker(options).await,
             Command::Submit(command) => command.execute().await,

@@ -23,6 +23,7 @@ pub(super) fn start(
     tokio::spawn(async move {
         let stopped = stopped(core.stopping.clone());
         let end = tokio::select! {
+            biased;
             end = answer_all(&core, &caller, &mut requests, &sender) => end,
             status = caller.ended() => Err(status),
             () = stopped => Err(refuse::stopping()),

@@ -12,9 +12,12 @@ use curvefleet_proto::v1::{
     CommitRequest, FailRequest, LeaseRequest, LeaseResponse, RegisterRequest, RegisterResponse, ReleaseRequest,
 };
 use sha2::{Digest as _, Sha256};
+use tonic::body::Body;
+use tonic::codegen::http;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
+use tower::ServiceExt as _;
+use tower::util::BoxCloneSyncService;
 
 use crate::rng::{self, Stream};
 
@@ -29,8 +32,10 @@ const RETRY_AT_MOST: Duration = Duration::from_secs(15);
 /// How often an idle connection is tried, and how long its answer may take: a dead coordinator is noticed well within a lease.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
+/// A way to a coordinator: what takes requests of gRPC and answers them.
+pub type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Status>;
 /// Calls to one coordinator, with the worker's token on each.
-pub type Client = WorkerServiceClient<InterceptedService<Channel, Bearer>>;
+pub type Client = WorkerServiceClient<InterceptedService<Transport, Bearer>>;
 
 /// A connection to one of the coordinators that mends itself.
 #[derive(Debug, Clone)]
@@ -92,19 +97,22 @@ impl Link {
     /// # Errors
     /// If there is no URL, or one of them cannot be used.
     pub fn new(urls: &[String], access: &Access, worker: &str) -> Result<Link, String> {
-        let clients: Arc<[_]> = urls.iter().map(|url| client(url, access)).collect::<Result<Vec<_>, _>>()?.into();
+        let transports = urls.iter().map(|url| transport(url, access)).collect::<Result<_, _>>()?;
+        Link::over(transports, access.bearer(), worker)
+    }
+
+    /// A link over these ways, with this token on each call.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn over(transports: Vec<Transport>, bearer: Bearer, worker: &str) -> Result<Link, String> {
+        let clients: Arc<[_]> = transports.into_iter().map(|transport| client(transport, &bearer)).collect();
         if clients.is_empty() {
             return Err("--coordinator names no coordinator; it looks like http://127.0.0.1:7700".to_string());
         }
         let seed: [u8; 32] = Sha256::digest(worker).into();
         let first = rng::stream(&seed, "first coordinator").below(clients.len() as u64) as usize;
-        Ok(Link {
-            clients,
-            bearer: access.bearer(),
-            at: Arc::new(AtomicUsize::new(first)),
-            troubles: Arc::default(),
-            seed,
-        })
+        Ok(Link { clients, bearer, at: Arc::new(AtomicUsize::new(first)), troubles: Arc::default(), seed })
     }
 
     /// The bare client of the coordinator at hand, for the heartbeat stream.
@@ -224,8 +232,8 @@ impl Link {
     }
 }
 
-/// A client that connects with its first call.
-fn client(url: &str, access: &Access) -> Result<Client, String> {
+/// A way that connects with its first call.
+fn transport(url: &str, access: &Access) -> Result<Transport, String> {
     let channel = access
         .endpoint(url)
         .map_err(|error| error.to_string())?
@@ -234,9 +242,13 @@ fn client(url: &str, access: &Access) -> Result<Client, String> {
         .keep_alive_timeout(KEEPALIVE)
         .keep_alive_while_idle(true)
         .connect_lazy();
-    Ok(WorkerServiceClient::with_interceptor(channel, access.bearer())
+    Ok(BoxCloneSyncService::new(channel.map_err(|error| Status::from_error(error.into()))))
+}
+
+fn client(transport: Transport, bearer: &Bearer) -> Client {
+    WorkerServiceClient::with_interceptor(transport, bearer.clone())
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES))
+        .max_encoding_message_size(MAX_MESSAGE_BYTES)
 }
 
 /// Whether a later call may go better without anyone doing anything.
