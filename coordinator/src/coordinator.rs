@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use curvefleet_proto::limits::MAX_WATCHERS;
 use curvefleet_proto::store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -90,6 +91,7 @@ impl Coordinator {
             rates: Rates::new(settings.lease_ms),
             settings,
             clock,
+            watchers: Arc::new(tokio::sync::Semaphore::new(MAX_WATCHERS)),
             stopping: stopping.clone(),
             submitting: tokio::sync::Mutex::new(()),
         };

@@ -6,4 +6,5 @@ pub mod durability;
 pub mod failures;
 pub mod leases;
 pub mod losses;
+pub mod queue;
 pub mod studies;
