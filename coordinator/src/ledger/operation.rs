@@ -97,6 +97,19 @@ operations! {
 }
 
 impl Request {
+    /// Whether a worker loses its leases if this waits for long.
+    pub(super) fn is_sign_of_life(&self) -> bool {
+        matches!(self, Request::Heartbeat(_) | Request::Register(_))
+    }
+
+    /// How many runs it changes, about: what it costs.
+    pub(super) fn runs(&self) -> usize {
+        match self {
+            Request::Commit(commit) => commit.runs.len(),
+            _ => 1,
+        }
+    }
+
     /// Whether it changes nothing, so that a database with several coordinators need not let it wait for others.
     pub(super) fn is_read(&self) -> bool {
         match self {
