@@ -7,6 +7,7 @@ mod system {
     mod s3_server;
     mod server;
 
+    mod analyze;
     mod backup;
     mod export;
     mod gc;
@@ -14,6 +15,7 @@ mod system {
     mod processes;
     mod refusals;
     mod s3;
+    mod secure;
     mod several;
     mod store_check;
     mod studies;

@@ -8,3 +8,4 @@ pub mod leases;
 pub mod losses;
 pub mod queue;
 pub mod studies;
+pub mod tokens;

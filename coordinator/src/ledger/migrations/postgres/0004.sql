@@ -1,8 +1,12 @@
--- What shards need of their workers: the study has the list, as JSON (empty: nothing in particular), each shard a place in it.
-ALTER TABLE studies ADD COLUMN requirements TEXT COLLATE "C" NOT NULL DEFAULT '';
-ALTER TABLE shards ADD COLUMN requires BIGINT NOT NULL DEFAULT 0;
--- planned work of each of its runs, in milliseconds of a core: what studies share workers by
-ALTER TABLE shards ADD COLUMN work_ms BIGINT NOT NULL DEFAULT 1;
-
-CREATE INDEX shards_queue ON shards(study_id, requires, place) WHERE state = 'pending';
-DROP INDEX shards_waiting;
+-- Who may use the coordinators of this ledger. Of a token's secret there is its SHA-256 alone.
+CREATE TABLE tokens (
+  id TEXT COLLATE "C" PRIMARY KEY,
+  name TEXT COLLATE "C" NOT NULL,
+  -- admin, submit, worker or read
+  role TEXT COLLATE "C" NOT NULL,
+  sha256 TEXT COLLATE "C" NOT NULL,
+  created_ms BIGINT NOT NULL,
+  -- opens nothing from then on; 0 means never
+  expires_ms BIGINT NOT NULL,
+  revoked_ms BIGINT NOT NULL DEFAULT 0
+);
