@@ -8,6 +8,7 @@ mod system {
     mod server;
 
     mod backup;
+    mod chaos;
     mod export;
     mod gc;
     mod one_process;

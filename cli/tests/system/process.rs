@@ -60,7 +60,12 @@ pub struct Service {
 impl Service {
     /// Starts a program and waits for its first line, which it prints when it is ready.
     pub fn start(command: &mut Command) -> Service {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Service::start_with(command, Stdio::null())
+    }
+
+    /// As [`Service::start`], with a place for what it logs.
+    pub fn start_with(command: &mut Command, log: Stdio) -> Service {
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut first_line = String::new();
         out.read_line(&mut first_line).unwrap();
@@ -84,9 +89,19 @@ impl Service {
 
     /// SIGTERM, and its end.
     pub fn terminate(mut self) -> ExitStatus {
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(told.success());
+        self.signal("TERM");
         self.child.wait().unwrap()
+    }
+
+    /// Sends the signal of this name.
+    pub fn signal(&self, name: &str) {
+        let told = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+    }
+
+    /// Whether it has neither ended nor been killed.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 }
 
