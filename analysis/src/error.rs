@@ -43,6 +43,22 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A table of metrics cannot be analysed.
+    #[error("the table {place} {reason}")]
+    MetricTable {
+        /// The file.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file could not be written.
+    #[error("{place} cannot be written: {source}")]
+    Output {
+        /// The file.
+        place: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The store failed.
     #[error("the store failed at {place}: {source}")]
     Objects {
@@ -72,6 +88,13 @@ pub enum Error {
 impl Error {
     /// Whether the one who asked can put it right by asking otherwise (exit code 2).
     pub fn is_user_error(&self) -> bool {
-        matches!(self, Error::UnknownStudy { .. } | Error::Incomparable(_) | Error::Time(_) | Error::Store(_))
+        matches!(
+            self,
+            Error::UnknownStudy { .. }
+                | Error::Incomparable(_)
+                | Error::Time(_)
+                | Error::Store(_)
+                | Error::MetricTable { .. }
+        )
     }
 }

@@ -55,6 +55,7 @@ async fn a_whole_study_gives_page_figures_and_tables() {
         "condition_means",
         "performance",
         "significance",
+        "coefficients",
         "missing",
         "map_tests",
         "likelihood_ratio",
@@ -66,7 +67,7 @@ async fn a_whole_study_gives_page_figures_and_tables() {
     }
     assert_eq!(table(&fixture, "metrics").len(), 1 + 18 * 4);
     assert_eq!(table(&fixture, "condition_means").len(), 1 + 6 * 4 * 11);
-    assert_eq!(table(&fixture, "significance").len(), 1 + 4 * 5);
+    assert_eq!(table(&fixture, "significance").len(), 1 + 4 * 6);
     assert_eq!(table(&fixture, "missing").len(), 1);
     let references = String::from_utf8(files["references.bib"].clone()).unwrap();
     assert!(references.contains("10.1371/journal.pcbi.1012286") && references.contains("@misc{study-synthetic,"));
@@ -227,7 +228,7 @@ async fn one_run_of_one_epoch_has_a_report() {
     assert_eq!(report(&fixture).await.unwrap().done, 1);
     let significance = table(&fixture, "significance");
     assert!(
-        significance[1..].iter().all(|row| !row[14].is_empty() && row[7].is_empty()),
+        significance[1..].iter().all(|row| !row[24].is_empty() && row[7].is_empty()),
         "every row says why it is empty"
     );
 }

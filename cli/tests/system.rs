@@ -7,6 +7,7 @@ mod system {
     mod s3_server;
     mod server;
 
+    mod analyze;
     mod backup;
     mod chaos;
     mod export;
@@ -15,6 +16,7 @@ mod system {
     mod processes;
     mod refusals;
     mod s3;
+    mod secure;
     mod several;
     mod store_check;
     mod studies;

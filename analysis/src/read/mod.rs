@@ -5,6 +5,7 @@
 
 pub mod kept;
 pub mod manifest;
+pub mod metric_table;
 pub mod part;
 pub mod results;
 pub mod study;

@@ -99,7 +99,8 @@ pub struct MapSums {
 }
 
 impl Cell {
-    fn new(planned: PlannedCell) -> Cell {
+    /// A cell without runs.
+    pub fn new(planned: PlannedCell) -> Cell {
         Cell { planned, runs: Vec::new(), map: MapSums::default(), kept: KeptCurves::default() }
     }
 }

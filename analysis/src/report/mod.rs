@@ -1,6 +1,7 @@
 //! The report of a study: a folder in the store with one page, the figures and the tables.
 //!
-//! - [`tables`]: the tables as files, with [`comparison_tables`] and [`whole_tables`] for those of comparisons
+//! - [`tables`]: the tables as files, with [`comparison_tables`] and [`whole_tables`] for those of comparisons and [`paper_tables`] for
+//!   the paper's
 //! - [`headline`]: the study's result in a few lines
 //! - [`page`]: the page, with [`page_numbers`] for how numbers are written, `style.css` for how it looks and `script.js` for what it
 //!   answers to a pointer; [`page_figures`]: the figures in it
@@ -24,6 +25,7 @@ pub mod page_notes;
 pub mod page_numbers;
 pub mod page_settings;
 pub mod page_tables;
+pub mod paper_tables;
 pub mod tables;
 pub mod time;
 pub mod watch;
@@ -166,7 +168,7 @@ async fn put(store: &Store, key: &str, bytes: Vec<u8>) -> Result<(), Error> {
 fn compute(results: Results) -> Contents {
     let groups = groups(&results);
     let headline = headline::headline(&results, &groups);
-    let significance = tables::significance(&results);
+    let significance = paper_tables::of_results(&results);
     let comparisons = compare(&results);
     let figures = groups.par_iter().map(|group| figure::draw(group, Some(&comparisons))).collect();
     Contents { figures, headline, significance, comparisons, results }

@@ -1,7 +1,9 @@
 //! The subcommands, one file each.
 
+mod analyze;
 mod audit;
 mod backup;
+mod certs;
 mod data;
 mod drain;
 mod explain;
@@ -18,6 +20,7 @@ mod services;
 mod status;
 mod store;
 mod submit;
+mod token;
 mod verify;
 mod watch;
 mod workers;
@@ -41,6 +44,8 @@ pub enum Command {
     Data(data::Data),
     /// Write the report of a study
     Report(report::Report),
+    /// Analyse any table of metrics: the paper's table, or comparisons of runs
+    Analyze(analyze::Analyze),
     /// Start a coordinator, which hands out the runs of studies
     Coordinator(curvefleet_coordinator::Options),
     /// Start a worker, which trains runs for a coordinator
@@ -75,6 +80,11 @@ pub enum Command {
     Audit(audit::Audit),
     /// List the workers
     Workers(workers::Workers),
+    /// Make, list and revoke the tokens that a coordinator takes
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Make certificates for TLS: a private authority, the coordinator's, and clients'
+    Certs(certs::Certs),
     /// Copy a coordinator's ledger into a new file, also while it is at work
     Backup(backup::Backup),
     /// Check whether a store can be used
@@ -106,6 +116,7 @@ impl Command {
             Command::Plan(command) => command.execute().await,
             Command::Data(command) => command.execute().await,
             Command::Report(command) => command.execute().await,
+            Command::Analyze(command) => command.execute().await,
             Command::Coordinator(options) => services::coordinator(options).await,
             Command::Worker(options) => services::worker(options).await,
             Command::Submit(command) => command.execute().await,
@@ -122,6 +133,8 @@ impl Command {
             Command::Explain(command) => command.execute().await,
             Command::Audit(command) => command.execute().await,
             Command::Workers(command) => command.execute().await,
+            Command::Token(command) => command.execute().await,
+            Command::Certs(command) => command.execute(),
             Command::Backup(command) => command.execute().await,
             Command::Store(command) => command.execute().await,
             Command::Gc(command) => command.execute().await,

@@ -5,10 +5,11 @@ use std::time::SystemTime;
 use clap::Args;
 use curvefleet_analysis::ReportSummary;
 use curvefleet_analysis::report::watch::News;
+use curvefleet_proto::access::AccessOptions;
 use curvefleet_proto::v1::{GetStudyRequest, StudyState, WriteManifestRequest};
 
 use super::run::told_to_stop;
-use crate::client::{self, Client};
+use crate::client::{Client, Way};
 use crate::failure::Failure;
 use crate::output::say;
 
@@ -20,6 +21,8 @@ pub struct Report {
     /// A coordinator at work on the study, asked to bring the study's manifest up to date first
     #[arg(long, env = "CURVEFLEET_COORDINATOR", value_name = "URL", value_delimiter = ',')]
     coordinator: Option<Vec<String>>,
+    #[command(flatten)]
+    access: AccessOptions,
 }
 
 impl Report {
@@ -39,7 +42,7 @@ impl Report {
 
     async fn write(self) -> Result<ReportSummary, Failure> {
         if let Some(urls) = &self.coordinator {
-            let mut client = client::connect(urls).await?;
+            let mut client = Way::new(urls, &self.access)?.connect().await?;
             for study in &self.options.studies {
                 client.write_manifest(WriteManifestRequest { study: study.clone() }).await?;
             }
@@ -49,7 +52,7 @@ impl Report {
 
     async fn watch(self) -> Result<Option<ReportSummary>, Failure> {
         let mut client = match &self.coordinator {
-            Some(urls) => Some(client::connect(urls).await?),
+            Some(urls) => Some(Way::new(urls, &self.access)?.connect().await?),
             None => None,
         };
         let watch = self.options.watch(now(), std::env::vars())?;

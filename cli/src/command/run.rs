@@ -27,7 +27,7 @@ use super::manage;
 use super::submit::submit;
 use super::watch::{exit_code, follow, outcome, show_failures};
 use crate::archive::repair::repair;
-use crate::client::{self, Client};
+use crate::client::{Client, Way};
 use crate::failure::Failure;
 use crate::listing::{counted, duration, grouped};
 use crate::output::say;
@@ -96,6 +96,7 @@ impl Fleet {
             store: run.store.clone(),
             ledger: run.ledger.clone(),
             expire_leases_at_start: true,
+            private: true,
             ..curvefleet_coordinator::Options::default()
         };
         Ok(Fleet {
@@ -114,8 +115,8 @@ impl Fleet {
         workers: usize,
         run: &Run,
     ) -> Result<ExitCode, Failure> {
-        let urls = [self.coordinator.url()];
-        let mut client = client::connect(&urls).await?;
+        let way = Way::to(&self.coordinator);
+        let mut client = way.connect().await?;
         let study = loaded.study.name.clone();
         let (mut status, reply) = submit(&mut client, store, loaded).await?;
         if run.retry {
@@ -137,7 +138,7 @@ impl Fleet {
         self.hire(workers)?;
         let began = Instant::now();
         let status = tokio::select! {
-            followed = follow(&urls, &study) => followed?,
+            followed = follow(&way, &study) => followed?,
             ended = self.workers.join_next() => return Err(why(ended)),
             stopped = told_to_stop() => {
                 stopped?;
@@ -159,6 +160,7 @@ impl Fleet {
         for index in 0..workers {
             let settings = curvefleet_worker::agent::Settings {
                 coordinators: vec![self.coordinator.url()],
+                access: self.coordinator.access(),
                 store: None,
                 name: format!("here-{}", index + 1),
                 slots: 1,

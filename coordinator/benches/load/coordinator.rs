@@ -25,6 +25,8 @@ pub fn serve(store: &Path, database: Option<&str>) -> Result<()> {
         listen: "127.0.0.1:0".to_string(),
         store: store.display().to_string(),
         database: database.map(str::parse).transpose()?,
+        // All simulated workers are one client.
+        requests_per_second: u32::MAX,
         ..Options::default()
     };
     Ok(tokio::runtime::Runtime::new()?.block_on(curvefleet_coordinator::run(options))?)

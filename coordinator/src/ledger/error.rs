@@ -44,6 +44,9 @@ pub enum Error {
         curvefleet_proto::limits::MAX_WORKERS
     )]
     TooManyWorkers,
+    /// There is no token of this id.
+    #[error("there is no token `{0}`; `curvefleet token list` lists the tokens there are")]
+    NoToken(String),
     /// The request contradicts itself or the plan.
     #[error("{0}")]
     Invalid(String),

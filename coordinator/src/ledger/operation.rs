@@ -3,7 +3,7 @@
 use super::sql::Context;
 use super::{
     Error, audit, cancel, check, commit, drain, expire, explain, fail, heartbeat, lease, logs, lose, manifest, pause,
-    register, release, retry, runs, study, submit, workers,
+    register, release, retry, runs, study, submit, tokens, workers,
 };
 
 /// A request with the answer that belongs to it.
@@ -94,6 +94,9 @@ operations! {
     ManifestClaim: manifest::Claim => Option<u64>,
     ManifestAbandon: manifest::Abandon => (),
     ManifestWritten: manifest::Written => bool,
+    MakeToken: tokens::MakeToken => tokens::Token,
+    ListTokens: tokens::ListTokens => tokens::Tokens,
+    RevokeToken: tokens::RevokeToken => tokens::Token,
 }
 
 impl Request {
@@ -124,6 +127,7 @@ impl Request {
             | Request::ListWorkers(_)
             | Request::ListAudit(_)
             | Request::StaleManifests(_)
+            | Request::ListTokens(_)
             | Request::ManifestPage(_) => true,
             Request::Submit(_)
             | Request::Cancel(_)
@@ -141,6 +145,8 @@ impl Request {
             | Request::Expire(_)
             | Request::ManifestClaim(_)
             | Request::ManifestAbandon(_)
+            | Request::MakeToken(_)
+            | Request::RevokeToken(_)
             | Request::ManifestWritten(_) => false,
         }
     }
@@ -177,6 +183,9 @@ impl Reply {
             | Reply::ManifestClaim(_)
             | Reply::ManifestAbandon(())
             | Reply::StaleManifests(_)
+            | Reply::MakeToken(_)
+            | Reply::ListTokens(_)
+            | Reply::RevokeToken(_)
             | Reply::ManifestPage(_) => false,
         }
     }

@@ -34,11 +34,17 @@ pub struct Handle {
     changes: watch::Receiver<u64>,
 }
 
-/// The thread, for whoever ends it.
+/// What writes, for whoever ends it.
 #[derive(Debug)]
 pub struct Writer {
-    thread: JoinHandle<()>,
+    runs: Runs,
     stop: mpsc::Sender<()>,
+}
+
+#[derive(Debug)]
+enum Runs {
+    Thread(JoinHandle<()>),
+    Task(tokio::task::JoinHandle<()>),
 }
 
 /// Starts the thread that owns `ledger`.
@@ -46,14 +52,30 @@ pub struct Writer {
 /// # Errors
 /// If the system gives no thread.
 pub fn start(ledger: Box<dyn Ledger>, clock: Arc<dyn Clock>) -> std::io::Result<(Writer, Handle)> {
+    let (writing, stop, handle) = begin(ledger, clock);
+    let run = move || futures::executor::block_on(writing);
+    let thread = std::thread::Builder::new().name("ledger".to_string()).spawn(run)?;
+    Ok((Writer { runs: Runs::Thread(thread), stop }, handle))
+}
+
+/// As [`start`], as a task of the runtime at hand, which stands still while the database works: for simulations, in which no thread
+/// may decide the order of events.
+pub fn start_task(ledger: Box<dyn Ledger>, clock: Arc<dyn Clock>) -> (Writer, Handle) {
+    let (writing, stop, handle) = begin(ledger, clock);
+    (Writer { runs: Runs::Task(tokio::spawn(writing)), stop }, handle)
+}
+
+/// What is to be run, its end's switch, and the way to ask it.
+fn begin(
+    ledger: Box<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+) -> (impl Future<Output = ()> + Send + 'static, mpsc::Sender<()>, Handle) {
     let (urgent, urgent_waiting) = mpsc::channel(QUEUE_REQUESTS);
     let (ordinary, ordinary_waiting) = mpsc::channel(QUEUE_REQUESTS);
     let queue = Queue { urgent: urgent_waiting, ordinary: ordinary_waiting };
     let (changed, changes) = watch::channel(0);
     let (stop, stopped) = mpsc::channel(1);
-    let run = move || write(ledger, &*clock, queue, &changed, stopped);
-    let thread = std::thread::Builder::new().name("ledger".to_string()).spawn(run)?;
-    Ok((Writer { thread, stop }, Handle { urgent, ordinary, changes }))
+    (write(ledger, clock, queue, changed, stopped), stop, Handle { urgent, ordinary, changes })
 }
 
 impl Handle {
@@ -79,10 +101,13 @@ impl Handle {
 impl Writer {
     /// Carries out what still waits, then closes the ledger and returns. Later requests are refused.
     pub async fn close(self) {
-        let Writer { thread, stop } = self;
+        let Writer { runs, stop } = self;
         drop(stop);
-        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
-        if !matches!(joined, Ok(Ok(()))) {
+        let ended_well = match runs {
+            Runs::Thread(thread) => matches!(tokio::task::spawn_blocking(move || thread.join()).await, Ok(Ok(()))),
+            Runs::Task(task) => task.await.is_ok(),
+        };
+        if !ended_well {
             tracing::error!("the ledger's thread ended badly; what it had answered is durable");
         }
     }
@@ -127,16 +152,16 @@ impl Queue {
     }
 }
 
-fn write(
+async fn write(
     mut ledger: Box<dyn Ledger>,
-    clock: &dyn Clock,
+    clock: Arc<dyn Clock>,
     mut queue: Queue,
-    changed: &watch::Sender<u64>,
+    changed: watch::Sender<u64>,
     mut stopped: mpsc::Receiver<()>,
 ) {
     let mut batch = Vec::new();
     loop {
-        futures::executor::block_on(queue.take(&mut batch, &mut stopped));
+        queue.take(&mut batch, &mut stopped).await;
         if batch.is_empty() {
             return;
         }

@@ -1,6 +1,7 @@
 //! The coordinator as peers see it: over gRPC on loopback, with a store in a folder.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod damage;
 mod explain;
 mod fleet;

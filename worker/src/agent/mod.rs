@@ -9,6 +9,7 @@
 //! - `holdings`: the leases held, shared by heartbeats and training threads
 //! - `heartbeat`: the stream that keeps leases alive
 //! - `shard`: one lease's work
+//! - [`trainer`]: what trains the runs
 //! - `upload`: curve parts into the store, and their commits
 //! - `checkpoints`: what unfinished runs go on from
 //! - `cache`: data sets from the store
@@ -21,31 +22,38 @@ mod holdings;
 mod link;
 mod machine;
 mod shard;
+pub mod trainer;
 mod upload;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use curvefleet_proto::access::Access;
 use curvefleet_proto::limits::MAX_SHARDS_PER_LEASE;
 use curvefleet_proto::store::Store;
 use curvefleet_proto::v1::{LeaseRequest, RegisterRequest, RegisterResponse, ReleaseRequest};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 pub use cache::DataCache;
+pub use link::Transport;
 
 use crate::error::Error;
 use crate::train::Device;
 use holdings::Holdings;
 use link::Link;
+use trainer::{DeviceTrainer, Trainer};
 
 /// What a worker is told.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The URLs of the coordinators; any of them serves the fleet.
     pub coordinators: Vec<String>,
+    /// The certificates and the token that the coordinators take.
+    pub access: Access,
     /// The store, where it is not the one that the coordinator names.
     pub store: Option<String>,
     /// The worker's name.
@@ -71,7 +79,24 @@ pub struct Settings {
 pub struct Agent {
     settings: Settings,
     link: Link,
-    cache: Arc<DataCache>,
+    trainer: Arc<dyn Trainer>,
+    /// The store, where it is there already.
+    store: Option<Store>,
+    /// Tells this process from others that go by the worker's name.
+    session: String,
+}
+
+/// What surrounds an agent in a simulation, in place of a network, a store that has a URL and training that takes time.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// The ways to the coordinators.
+    pub coordinators: Vec<Transport>,
+    /// The store.
+    pub store: Store,
+    /// What trains.
+    pub trainer: Arc<dyn Trainer>,
+    /// Tells this life of the worker from others that go by its name.
+    pub session: String,
 }
 
 /// What every part of a running worker shares.
@@ -80,19 +105,20 @@ struct Shared {
     name: String,
     link: Link,
     store: Store,
-    cache: Arc<DataCache>,
+    trainer: Arc<dyn Trainer>,
     holdings: Holdings,
     device: Device,
     /// The device's name, which takes a look at the device to find.
     backend: String,
     git_commit: String,
-    checkpoint_every: Duration,
     /// Ends training after the epoch at hand.
     stopping: watch::Receiver<bool>,
     /// Tells this process from others that go by the worker's name.
     session: String,
     /// Turns true when another process has taken the worker's name.
     superseded: watch::Sender<bool>,
+    /// Why the coordinators refuse the worker, once they have done so for the length of a lease.
+    refusal: OnceLock<String>,
 }
 
 impl Agent {
@@ -101,8 +127,20 @@ impl Agent {
     /// # Errors
     /// If there is no coordinator's URL, or one of them is none.
     pub fn new(settings: Settings, cache: Arc<DataCache>) -> Result<Agent, Error> {
-        let link = Link::new(&settings.coordinators, &settings.name).map_err(Error::Flag)?;
-        Ok(Agent { settings, link, cache })
+        let link = Link::new(&settings.coordinators, &settings.access, &settings.name).map_err(Error::Flag)?;
+        let (device, checkpoint_every) = (settings.device, settings.checkpoint_every);
+        let trainer = Arc::new(DeviceTrainer { cache, device, checkpoint_every });
+        Ok(Agent { settings, link, trainer, store: None, session: machine::session() })
+    }
+
+    /// A worker in surroundings of the caller's; of the settings, coordinators and store are not looked at.
+    ///
+    /// # Errors
+    /// If there is no coordinator.
+    pub fn within(settings: Settings, surroundings: Surroundings) -> Result<Agent, Error> {
+        let Surroundings { coordinators, store, trainer, session } = surroundings;
+        let link = Link::over(coordinators, settings.access.bearer(), &settings.name).map_err(Error::Flag)?;
+        Ok(Agent { settings, link, trainer, store: Some(store), session })
     }
 
     /// Works until `stopping` says so (or there has been no work for long enough), then commits what is done and hands back the rest.
@@ -116,45 +154,66 @@ impl Agent {
             slots: self.settings.slots as u32,
             backend: backend.clone(),
             version: env!("CARGO_PKG_VERSION").to_string(),
-            session: machine::session(),
+            session: self.session.clone(),
             cores: machine::cores(),
             memory_bytes: machine::memory_bytes(),
             gpus: machine::gpus(self.settings.device, &backend),
             labels: self.settings.labels.clone().into_iter().collect(),
         };
         let registered = tokio::select! {
+            biased;
             registered = self.link.register(&registration) => registered.map_err(Error::Refused)?,
             _ = stopping.wait_for(|stop| *stop) => return Ok(()),
         };
-        let location = self.settings.store.as_deref().unwrap_or(&registered.store_url);
-        if !location.contains("://") && !std::path::Path::new(location).is_dir() {
-            return Err(Error::NoStore(location.to_string()));
-        }
-        let store = Store::open(location, self.settings.environment.iter().cloned())?;
+        let store = match self.store {
+            Some(store) => store,
+            None => open_store(&self.settings, &registered.store_url)?,
+        };
         let shared = Arc::new(Shared {
             name: self.settings.name.clone(),
             link: self.link,
             store,
-            cache: self.cache,
+            trainer: self.trainer,
             holdings: Holdings::default(),
             device: self.settings.device,
             backend,
             git_commit: self.settings.git_commit,
-            checkpoint_every: self.settings.checkpoint_every,
             stopping: stopping.clone(),
-            session: registration.session.clone(),
+            session: self.session,
             superseded: watch::channel(false).0,
+            refusal: OnceLock::new(),
         });
         let heartbeats = tokio::spawn(heartbeat::keep(shared.clone(), registration, times(&registered)));
         lease_until_stopped(&shared, self.settings.slots, self.settings.idle, stopping).await;
         if *shared.superseded.borrow() {
             heartbeats.abort();
+            if let Some(refusal) = shared.refusal.get() {
+                return Err(Error::Refused(refusal.clone()));
+            }
             return Err(Error::Superseded(shared.name.clone()));
         }
         leave(&shared).await;
         heartbeats.abort();
         Ok(())
     }
+}
+
+impl Shared {
+    /// Ends the worker, whose token opens nothing any more: leases it has lost, and no one takes what it says.
+    fn end_refused(&self, reason: &str) {
+        // The first reason is as good as any later one.
+        let _ = self.refusal.set(reason.to_string());
+        self.superseded.send_replace(true);
+    }
+}
+
+/// The store that the worker was told of, or else the one that the coordinator named.
+fn open_store(settings: &Settings, named: &str) -> Result<Store, Error> {
+    let location = settings.store.as_deref().unwrap_or(named);
+    if !location.contains("://") && !std::path::Path::new(location).is_dir() {
+        return Err(Error::NoStore(location.to_string()));
+    }
+    Ok(Store::open(location, settings.environment.iter().cloned())?)
 }
 
 fn times(registered: &RegisterResponse) -> heartbeat::Times {
@@ -191,6 +250,7 @@ async fn lease_until_stopped(
             continue;
         }
         tokio::select! {
+            biased;
             Some(_) = working.join_next() => {}
             () = sleep(wait) => {}
             _ = stopping.changed() => {}
@@ -263,4 +323,13 @@ async fn sleep(duration: Duration) {
         std::future::pending::<()>().await;
     }
     tokio::time::sleep(duration).await;
+}
+
+/// Does work that takes its time on another thread; on a runtime of one thread, where nothing else may decide the order of events,
+/// on that one.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => Ok(work()),
+        _ => tokio::task::spawn_blocking(work).await,
+    }
 }

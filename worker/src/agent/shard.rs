@@ -1,7 +1,5 @@
 //! One lease's work: its runs one after another (on a GPU its packs), committed as they are finished.
 
-use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,15 +7,14 @@ use curvefleet_proto::artifact::RunProvenance;
 use curvefleet_proto::limits::{MAX_ERROR_BYTES, prefix};
 use curvefleet_proto::plan::{Run, RunId, ShardSpec};
 use curvefleet_proto::v1::{FailRequest, FailureKind, Lease, ReleaseRequest};
-use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use super::holdings::Holding;
 use super::link::Verdict;
-use super::{Shared, cache, checkpoints, machine, upload};
-use crate::data::prepare::{Selection, select};
+use super::trainer::{ShardTrainer, Unprepared, Untrained, Watch};
+use super::{Shared, checkpoints, machine, upload};
 use crate::train::curve::FinishedRun;
-use crate::train::{self, Curve, Device, Outcome, Pack, Training};
+use crate::train::{Curve, Outcome};
 
 /// Finished runs wait at most this long for their commit while others of the shard train: what a killed worker loses beyond the
 /// run at hand. Committing each short run by itself would make an object of a few kilobytes for each.
@@ -43,25 +40,12 @@ struct PackRuns {
     runs: Vec<(Run, bool)>,
 }
 
-/// What the training of a pack gave.
-type Trained = Result<Vec<Outcome>, train::Error>;
-
 /// When a pack was trained.
 #[derive(Debug, Clone, Copy)]
 struct Times {
     started_ms: u64,
     ended_ms: u64,
     resumed_after_epoch: u32,
-}
-
-/// Looks at each finished epoch of a pack from its training thread.
-struct Observer {
-    shared: Arc<Shared>,
-    holding: Arc<Holding>,
-    /// The pack's first run.
-    first: String,
-    outbox: checkpoints::Outbox,
-    saved_at: Instant,
 }
 
 /// Why work on a lease ends early.
@@ -114,13 +98,13 @@ pub async fn train(shared: Arc<Shared>, lease: Lease) {
 
 impl Work {
     async fn all(mut self, indices: &[u32]) -> Result<(), End> {
-        let selection = self.select().await?;
+        let trainer = self.prepare().await?;
         for pack in self.packs(indices)? {
             if self.is_to_stop() {
                 self.commit().await?;
                 return Err(End::Stopping);
             }
-            self.pack(pack, &selection).await?;
+            self.pack(pack, &*trainer).await?;
             if self.committed_at.elapsed() >= COMMIT_EVERY {
                 self.commit().await?;
             }
@@ -152,72 +136,28 @@ impl Work {
         Ok(packs.filter(|pack| pack.runs.iter().any(|(_, is_open)| *is_open)).collect())
     }
 
-    /// The condition's samples, shared by the shard's runs.
-    async fn select(&self) -> Result<Arc<Selection>, End> {
-        let settings = self.spec.settings.clone();
-        let dataset =
-            self.shared.cache.get(&self.shared.store, &settings.data_sha256).await.map_err(|error| match error {
-                cache::Error::Store { .. } => End::Failed(FailureKind::Infrastructure, error.to_string()),
-                cache::Error::Damaged { .. } => End::Failed(FailureKind::Study, error.to_string()),
-            })?;
-        let selected =
-            tokio::task::spawn_blocking(move || select(&dataset, &settings.condition, settings.training.shuffle)).await;
-        match selected {
-            Ok(Ok(selection)) => Ok(Arc::new(selection)),
-            Ok(Err(error)) => Err(End::Failed(FailureKind::Study, error.to_string())),
-            Err(panic) => {
-                Err(End::Failed(FailureKind::Infrastructure, format!("selecting the samples failed: {panic}")))
-            }
-        }
+    /// What all runs of the shard are trained with.
+    async fn prepare(&self) -> Result<Arc<dyn ShardTrainer>, End> {
+        let prepared = self.shared.trainer.prepare(&self.shared.store, &self.spec).await;
+        prepared.map_err(|Unprepared { kind, reason }| End::Failed(kind, reason))
     }
 
-    /// Trains a pack on a thread of its own, from its last checkpoint if there is one.
-    async fn pack(&mut self, pack: PackRuns, selection: &Arc<Selection>) -> Result<(), End> {
+    /// Trains a pack, from its last checkpoint if there is one.
+    async fn pack(&mut self, pack: PackRuns, trainer: &dyn ShardTrainer) -> Result<(), End> {
         let started_ms = machine::now_ms();
-        let (resumed_after_epoch, trained) = self.train(&pack, selection).await;
+        let watch = Watch { shared: self.shared.clone(), holding: self.holding.clone(), first: pack.first() };
+        let (resumed_after_epoch, trained) = trainer.train(&pack.seeds(), watch).await;
         let times = Times { started_ms, ended_ms: machine::now_ms(), resumed_after_epoch };
         let error = match trained {
-            Ok(Ok(Ok(outcomes))) => return self.take(pack, outcomes, times).await,
-            Ok(Ok(Err(train::Error::Stopped { .. }))) => return self.stopped().await,
-            Ok(Ok(Err(error @ train::Error::Device(_)))) => {
-                return Err(End::Failed(FailureKind::Infrastructure, error.to_string()));
-            }
-            Ok(Ok(Err(error))) => error.to_string(),
-            Ok(Err(panic)) => format!("training panicked: {}", panic_text(panic.as_ref())),
-            Err(error) => format!("the training thread ended: {error}"),
+            Ok(outcomes) => return self.take(pack, outcomes, times).await,
+            Err(Untrained::Stopped) => return self.stopped().await,
+            Err(Untrained::Device(error)) => return Err(End::Failed(FailureKind::Infrastructure, error)),
+            Err(Untrained::Run(error)) => error,
         };
         for (run, _) in pack.runs.iter().filter(|(_, is_open)| *is_open) {
             self.fail(run, &error, "").await?;
         }
         Ok(())
-    }
-
-    /// The epoch of the checkpoint that it went on from, and what became of it.
-    async fn train(
-        &self,
-        pack: &PackRuns,
-        selection: &Arc<Selection>,
-    ) -> (u32, Result<std::thread::Result<Trained>, JoinError>) {
-        let (shared, holding, settings) = (self.shared.clone(), self.holding.clone(), self.spec.settings.clone());
-        let (device, seeds, first) = (shared.device, pack.seeds(), pack.first());
-        let selection = selection.clone();
-        let described = Pack { settings: &settings, seeds: &seeds, selection: &selection, device };
-        let checkpoint = checkpoints::newest(&shared, first, &described).await;
-        if let Some(checkpoint) = &checkpoint {
-            tracing::info!(worker = shared.name, run = %first, epoch = checkpoint.epoch, "goes on from a checkpoint");
-        }
-        let resumed_after_epoch = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.epoch);
-        let writer = checkpoints::Writer::start(shared.clone(), first);
-        let outbox = writer.outbox();
-        let trained = tokio::task::spawn_blocking(move || {
-            let pack = Pack { settings: &settings, seeds: &seeds, selection: &selection, device };
-            let mut observer = Observer { shared, holding, first: first.to_string(), outbox, saved_at: Instant::now() };
-            let mut training = || train::train(&pack, checkpoint.as_ref(), &mut |training| observer.epoch(training));
-            catch_unwind(AssertUnwindSafe(|| in_pool(device, &mut training)))
-        });
-        let trained = trained.await;
-        writer.finish().await;
-        (resumed_after_epoch, trained)
     }
 
     /// Takes what has become of a pack's runs.
@@ -315,57 +255,6 @@ impl PackRuns {
     }
 }
 
-impl Observer {
-    fn epoch(&mut self, training: &Training<'_>) -> ControlFlow<()> {
-        let runs = training.outcomes().count() as u64;
-        self.shared.holdings.note_epoch(&self.holding, &self.first, runs, training.epoch(), training.train_loss());
-        if self.holding.is_lost() {
-            return ControlFlow::Break(());
-        }
-        let is_stopping = *self.shared.stopping.borrow() || self.holding.is_unwanted();
-        if is_stopping || self.saved_at.elapsed() >= self.shared.checkpoint_every {
-            self.save(training, is_stopping);
-        }
-        if is_stopping { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-
-    /// Leaves a checkpoint to be written. The last one before a stop waits for its turn; others are left out while one waits.
-    fn save(&mut self, training: &Training<'_>, is_last: bool) {
-        if !is_last && self.outbox.capacity() == 0 {
-            return;
-        }
-        let checkpoint = training.checkpoint().map_err(|error| error.to_string());
-        let bytes = checkpoint.and_then(|checkpoint| checkpoint.encode().map_err(|error| error.to_string()));
-        let sent = bytes.and_then(|bytes| {
-            let checkpoint = (training.epoch(), bytes);
-            let sent = if is_last {
-                self.outbox.blocking_send(checkpoint).is_ok()
-            } else {
-                self.outbox.try_send(checkpoint).is_ok()
-            };
-            if sent { Ok(()) } else { Err("nothing writes checkpoints any more".to_string()) }
-        });
-        if let Err(error) = sent {
-            tracing::warn!(worker = self.shared.name, run = self.first, error, "a checkpoint cannot be made");
-        }
-        self.saved_at = Instant::now();
-    }
-}
-
-/// Runs `training` with the device's number of threads to share its work.
-fn in_pool<T: Send>(device: Device, training: &mut (dyn FnMut() -> T + Send)) -> T {
-    if device.threads() == 1 {
-        return training();
-    }
-    match rayon::ThreadPoolBuilder::new().num_threads(device.threads()).build() {
-        Ok(pool) => pool.install(training),
-        Err(error) => {
-            tracing::warn!(error = %error, "no threads to share a run's work: one trains it");
-            training()
-        }
-    }
-}
-
 async fn release(shared: &Shared, holding: &Holding) {
     let request =
         ReleaseRequest { worker: shared.name.clone(), held: vec![holding.held()], ..ReleaseRequest::default() };
@@ -419,12 +308,4 @@ fn describe(shared: &Shared, run: &Run, curve: &Curve) -> String {
         );
     }
     log
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_string()));
-    text.unwrap_or_else(|| "without a message".to_string())
 }

@@ -91,7 +91,7 @@ impl Fleet {
         let mut command = self.through_the_network();
         command.args(["worker", "--slots", "1", "--name", name, "--coordinator", &self.urls()]);
         command.args(["--checkpoint-seconds", &checkpoint_seconds.to_string()]);
-        self.workers[worker].service = Some(Service::start_with(&mut command, self.log(name).into()));
+        self.workers[worker].service = Some(Service::start_logged(&mut command, self.log(name).into()));
     }
 
     pub fn start_coordinator(&mut self, coordinator: usize) {
@@ -108,7 +108,7 @@ impl Fleet {
             Ledger::Postgres(database) => command.env("CURVEFLEET_DATABASE", database.url()),
             Ledger::Sqlite(file) => command.arg("--ledger").arg(file),
         };
-        Service::start_with(&mut command, self.log(name).into())
+        Service::start_logged(&mut command, self.log(name).into())
     }
 
     /// All coordinators, by the faulty ways to them.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::SqliteLedger;
 use super::{lock, migrate};
@@ -52,6 +52,12 @@ pub enum OpenError {
         /// The newest schema that this program knows.
         known: i64,
     },
+    /// It is at work under a coordinator of another version.
+    #[error("the ledger {} is in use by a coordinator of an older version; stop that one first", path.display())]
+    Older {
+        /// The ledger file.
+        path: PathBuf,
+    },
     /// The database fails in some other way.
     #[error("the ledger {} cannot be used: {source}", path.display())]
     Database {
@@ -83,7 +89,25 @@ impl SqliteLedger {
         migrate::run(path, &mut connection)?;
         // No other coordinator is there: who was writing a manifest is gone.
         connection.execute("UPDATE studies SET manifest_until_ms = 0", []).map_err(classify)?;
-        Ok(SqliteLedger { connection, settings, _lock: lock })
+        Ok(SqliteLedger { connection, settings, _lock: Some(lock) })
+    }
+
+    /// Opens the ledger in the file `path` beside the coordinator that is at work on it, for changes that leave alone what that one
+    /// relies on: SQLite lets their transactions follow one another.
+    ///
+    /// # Errors
+    /// If the file is no ledger of exactly this program's schema, or cannot be written.
+    pub(crate) fn open_beside(path: &Path, settings: Settings) -> Result<SqliteLedger, OpenError> {
+        let classify = |source| classify(path, source);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(classify)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(classify)?;
+        migrate::check(path, &connection)?;
+        if !migrate::is_current(path, &connection)? {
+            return Err(OpenError::Older { path: path.to_path_buf() });
+        }
+        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;").map_err(classify)?;
+        Ok(SqliteLedger { connection, settings, _lock: None })
     }
 }
 

@@ -17,6 +17,7 @@ use curvefleet_coordinator::ledger::explain::Failed;
 use curvefleet_coordinator::ledger::register::Register;
 use curvefleet_coordinator::ledger::state::{RunState, ShardState, StudyState};
 use curvefleet_coordinator::ledger::submit::Submit;
+use curvefleet_coordinator::ledger::tokens::Token;
 use curvefleet_coordinator::ledger::{Error, Reply, Request};
 use curvefleet_proto::plan::ShardSpec;
 
@@ -34,6 +35,7 @@ pub struct Model {
     attempts: Vec<Attempt>,
     /// The oldest first.
     audit: Vec<Entry>,
+    tokens: Vec<Token>,
 }
 
 /// A worker.
@@ -157,6 +159,9 @@ impl Model {
             Request::ManifestClaim(claim) => self.claim_manifest(now_ms, claim).map(Reply::ManifestClaim),
             Request::ManifestAbandon(abandon) => self.abandon_manifest(abandon).map(Reply::ManifestAbandon),
             Request::ManifestWritten(written) => self.manifest_written(written).map(Reply::ManifestWritten),
+            Request::MakeToken(make) => self.make_token(now_ms, make).map(Reply::MakeToken),
+            Request::ListTokens(_) => Ok(Reply::ListTokens(self.list_tokens(now_ms))),
+            Request::RevokeToken(revoke) => self.revoke_token(now_ms, revoke).map(Reply::RevokeToken),
         }
     }
 
