@@ -9,6 +9,7 @@ mod system {
 
     mod analyze;
     mod backup;
+    mod chaos;
     mod export;
     mod gc;
     mod one_process;
