@@ -114,7 +114,8 @@ impl Plan {
         let Some(urls) = self.coordinator.as_ref().filter(|_| !needed.is_empty()) else {
             return Ok(needed.into_iter().map(|requirement| (requirement, String::new())).collect());
         };
-        let workers = client::connect(urls).await?.list_workers(ListWorkersRequest {}).await?.into_inner().workers;
+        let mut client = Way::new(urls, &self.access)?.connect().await?;
+        let workers = client.list_workers(ListWorkersRequest {}).await?.into_inner().workers;
         let working: Vec<Capabilities> =
             workers.into_iter().filter(|worker| worker.alive && worker.drained_ms == 0).map(capabilities).collect();
         let told = needed.into_iter().map(|requirement| {
