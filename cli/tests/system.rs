@@ -9,10 +9,12 @@ mod system {
 
     mod analyze;
     mod backup;
+    mod chaos;
     mod export;
     mod gc;
     mod one_process;
     mod processes;
+    mod queue;
     mod refusals;
     mod s3;
     mod secure;

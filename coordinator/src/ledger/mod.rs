@@ -71,6 +71,7 @@ pub mod operation;
 pub mod origin;
 pub mod pause;
 pub mod postgres;
+mod queue;
 pub mod register;
 pub mod release;
 pub mod retry;
