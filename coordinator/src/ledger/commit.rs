@@ -8,7 +8,7 @@ use super::operation::Apply;
 use super::origin::Provenance;
 use super::shard::{Delta, Held};
 use super::sql::{Context, values};
-use super::{Error, attempt, origin, register, reuse, shard};
+use super::{Error, attempt, compact, origin, register, reuse, shard};
 
 /// A curve part to make done. The same commit again is accepted as the same, whatever has become of the lease.
 #[derive(Debug, Clone)]
@@ -103,19 +103,22 @@ impl Commit {
     }
 
     fn make_done(&self, context: &mut Context<'_>, held: &Held, rows: &HashMap<String, Row>) -> Result<(), Error> {
-        let part_id = self.insert_part(context, held.id)?;
+        let mut seen = HashSet::new();
+        let mut fresh = Vec::new();
+        for (run, log) in &self.runs {
+            let Some(row) = rows.get(run) else { continue };
+            // A run that another study's worker finished first keeps that part: it is done once.
+            if row.state != "done" && seen.insert(run.as_str()) {
+                fresh.push((row, log));
+            }
+        }
+        let part_id = self.insert_part(context, held, fresh.len() as u64)?;
         if let Some(provenance) = &self.provenance {
             origin::record(context, part_id, provenance)?;
         }
         let mut delta = Delta::default();
-        let mut seen = HashSet::new();
         let (mut done, mut entries) = (Vec::new(), Vec::new());
-        for (run, log) in &self.runs {
-            let Some(row) = rows.get(run) else { continue };
-            // A run that another study's worker finished first keeps that part: it is done once.
-            if row.state == "done" || !seen.insert(run.as_str()) {
-                continue;
-            }
+        for (row, log) in fresh {
             delta.done += 1;
             delta.failed -= i64::from(row.state == "failed");
             let (shard_id, place, worker, fence) = (held.id, row.place, self.worker.as_str(), self.fence);
@@ -136,13 +139,33 @@ impl Commit {
         reuse::spread(context, held.id, part_id)
     }
 
-    fn insert_part(&self, context: &mut Context<'_>, shard_id: i64) -> Result<i64, Error> {
+    fn insert_part(&self, context: &mut Context<'_>, held: &Held, runs: u64) -> Result<i64, Error> {
+        let state = compact::first_state(runs, self.size_bytes);
+        let (size_bytes, now_ms) = (self.size_bytes, context.now_ms);
         let id = context.row(
-            "INSERT INTO parts (key, size_bytes, sha256, shard_id, fence, worker, committed_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id",
-            values![&self.part, self.size_bytes, &self.sha256, shard_id, self.fence, &self.worker, context.now_ms],
+            "INSERT INTO parts (key, size_bytes, sha256, shard_id, fence, worker, committed_ms, study_id, runs, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING id",
+            values![
+                &self.part,
+                size_bytes,
+                &self.sha256,
+                held.id,
+                self.fence,
+                &self.worker,
+                now_ms,
+                held.study_id,
+                runs,
+                state
+            ],
             |row| row.int(0),
         )?;
+        if state == "loose" {
+            context.execute(
+                "UPDATE studies SET loose_parts = loose_parts + 1, loose_runs = loose_runs + ?2, loose_bytes = loose_bytes + ?3
+                 WHERE id = ?1",
+                values![held.study_id, runs, size_bytes],
+            )?;
+        }
         id.ok_or_else(|| Error::unreadable("id", "an inserted part's"))
     }
 }
