@@ -112,7 +112,9 @@ impl Commit {
                 fresh.push((row, log));
             }
         }
-        let part_id = self.insert_part(context, held, fresh.len() as u64)?;
+        let runs = fresh.len() as u64;
+        let state = compact::first_state(runs, self.size_bytes);
+        let part_id = self.insert_part(context, held, runs, state)?;
         if let Some(provenance) = &self.provenance {
             origin::record(context, part_id, provenance)?;
         }
@@ -131,16 +133,18 @@ impl Commit {
         shard::settle(context, held.id)?;
         if !done.is_empty() {
             shard::count(context, held.study_id, delta)?;
+            let loose = if state == "loose" { (1_u64, runs, self.size_bytes) } else { (0, 0, 0) };
             context.execute(
-                "UPDATE studies SET committed_ms = ?2 WHERE id = ?1",
-                values![held.study_id, context.now_ms],
+                "UPDATE studies SET committed_ms = ?2, loose_parts = loose_parts + ?3, loose_runs = loose_runs + ?4,
+                   loose_bytes = loose_bytes + ?5
+                 WHERE id = ?1",
+                values![held.study_id, context.now_ms, loose.0, loose.1, loose.2],
             )?;
         }
         reuse::spread(context, held.id, part_id)
     }
 
-    fn insert_part(&self, context: &mut Context<'_>, held: &Held, runs: u64) -> Result<i64, Error> {
-        let state = compact::first_state(runs, self.size_bytes);
+    fn insert_part(&self, context: &mut Context<'_>, held: &Held, runs: u64, state: &str) -> Result<i64, Error> {
         let (size_bytes, now_ms) = (self.size_bytes, context.now_ms);
         let id = context.row(
             "INSERT INTO parts (key, size_bytes, sha256, shard_id, fence, worker, committed_ms, study_id, runs, state)
@@ -159,13 +163,6 @@ impl Commit {
             ],
             |row| row.int(0),
         )?;
-        if state == "loose" {
-            context.execute(
-                "UPDATE studies SET loose_parts = loose_parts + 1, loose_runs = loose_runs + ?2, loose_bytes = loose_bytes + ?3
-                 WHERE id = ?1",
-                values![held.study_id, runs, size_bytes],
-            )?;
-        }
         id.ok_or_else(|| Error::unreadable("id", "an inserted part's"))
     }
 }
