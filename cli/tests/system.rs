@@ -10,6 +10,7 @@ mod system {
     mod analyze;
     mod backup;
     mod chaos;
+    mod compaction;
     mod export;
     mod gc;
     mod one_process;

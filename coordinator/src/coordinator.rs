@@ -21,6 +21,7 @@ use crate::access::rate::Rates as Limits;
 use crate::access::secret::Secret;
 use crate::access::{GuardLayer, Tokens, tls};
 use crate::clock::{Clock, SystemClock};
+use crate::compact::Compactor;
 use crate::error::Error;
 use crate::ledger::expire::Expire;
 use crate::ledger::postgres::{DatabaseUrl, PostgresLedger, Time};
@@ -132,7 +133,7 @@ impl Coordinator {
     }
 }
 
-/// The services' core, and the tasks that look after leases and manifests until `stopping`.
+/// The services' core, and the tasks that look after leases, manifests and parts until `stopping`.
 fn begin(
     handle: Handle,
     store: Store,
@@ -151,6 +152,10 @@ fn begin(
         tokio::spawn({
             let (manifests, stopping) = (manifests.clone(), stopping.clone());
             async move { manifests.keep(stopping).await }
+        }),
+        tokio::spawn({
+            let (compactor, stopping) = (Compactor::new(handle.clone(), store.clone()), stopping.clone());
+            async move { compactor.keep(stopping).await }
         }),
     ];
     let core = Core {

@@ -17,6 +17,7 @@
 
 pub mod access;
 pub mod clock;
+mod compact;
 pub mod coordinator;
 pub mod error;
 mod explain;

@@ -269,7 +269,8 @@ async fn encode(mut writer: ArrowWriter<Vec<u8>>, entries: Vec<Entry>) -> Result
     .await
 }
 
-async fn blocking<T: Send + 'static>(
+/// Does work that takes a while on a thread that no request waits on.
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ParquetError> + Send + 'static,
 ) -> Result<T, ParquetError> {
     // A runtime of one thread is a simulation's, in which no other thread may decide the order of events.

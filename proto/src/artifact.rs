@@ -5,6 +5,7 @@
 //! studies/<study>/manifest.parquet
 //! studies/<study>/ro-crate-metadata.json
 //! studies/<study>/curves/<shard>-<fence>-<n>.parquet
+//! studies/<study>/curves/compacted-<n>-<hash>.parquet
 //! studies/<study>/reports/<time>/index.html
 //! studies/<study>/diverged/<run>-<fence>.parquet
 //! checkpoints/<run>/epoch-<n>.bpk
@@ -52,6 +53,13 @@ pub fn crate_key(study: &str) -> String {
 /// A curve part: the `n`-th commit under the lease `fence` of `shard`. Two leases never share a fence, so two workers never write one key.
 pub fn part_key(study: &str, shard: &str, fence: u64, n: u32) -> String {
     format!("studies/{study}/curves/{shard}-{fence}-{n}.parquet")
+}
+
+/// A part that the rows of others were moved into, by the `n`-th plan of the study's compaction: no two plans share a number. The first
+/// digits of a hash of what it is made from keep it apart from what a ledger planned that was since restored from a backup.
+pub fn compacted_key(study: &str, n: u64, sources_sha256: &str) -> String {
+    let digits = sources_sha256.get(..16).unwrap_or(sources_sha256);
+    format!("studies/{study}/curves/compacted-{n}-{digits}.parquet")
 }
 
 /// The curve up to where a run diverged, as a curve part of that one run; no commit names it, and it is no result.

@@ -15,6 +15,9 @@
 //!   have committed them and not have written its manifest.
 //! - **Without either**, a study's parts are left alone.
 //!
+//! A part whose rows were moved into a larger one is named no more, but whoever reads by an older manifest still reads it. So the grace
+//! counts from the move, which the ledger knows; and without a ledger from the writing of the manifest that does not name it.
+//!
 //! Losing a checkpoint costs time, losing a data set an import, so these need no such proof: a checkpoint is garbage when its shard has no
 //! run left to do in any study, a data set when no study names it. Objects are listed before the names are read, and before deletion
 //! the names are read again and each object is looked at again, so that what came to be named or was written anew meanwhile is kept. A
@@ -86,6 +89,13 @@ pub struct Rules {
     pub kinds: Vec<Kind>,
 }
 
+impl Rules {
+    /// What happened before this is older than the grace.
+    fn since_ms(&self) -> u64 {
+        self.now_ms.saturating_sub(self.grace_ms)
+    }
+}
+
 /// What an object is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Judgement {
@@ -106,7 +116,8 @@ pub async fn survey(store: &Store, client: Option<&mut Client>, rules: &Rules) -
         let listed = store.objects().list(Some(&Path::from(folder))).try_collect::<Vec<ObjectMeta>>().await;
         objects.extend(listed.map_err(|error| fails(store, &error))?);
     }
-    let truth = Truth::read(store, client, &runs_of(objects.iter().map(|object| object.location.as_ref()))).await?;
+    let runs = runs_of(objects.iter().map(|object| object.location.as_ref()));
+    let truth = Truth::read(store, client, &runs, rules.since_ms()).await?;
     let mut survey = Survey::default();
     for object in &objects {
         let Some((kind, judgement)) = judge(object.location.as_ref(), modified_ms(object), &truth, rules) else {
@@ -142,7 +153,7 @@ pub async fn delete(
     let mut deleted = Vec::new();
     for garbage in garbage.chunks(DELETED_AT_ONCE) {
         let runs = runs_of(garbage.iter().map(|garbage| garbage.key.as_str()));
-        let truth = Truth::read(store, client.as_deref_mut(), &runs).await?;
+        let truth = Truth::read(store, client.as_deref_mut(), &runs, rules.since_ms()).await?;
         for garbage in garbage {
             let path = Path::from(garbage.key.as_str());
             let object = match store.objects().head(&path).await {
@@ -199,9 +210,15 @@ fn judge_part(key: &str, study: &str, modified_ms: u64, truth: &Truth, rules: &R
     if truth.parts.contains(key) {
         return Judgement::Needed;
     }
-    let reason = format!("no run of study {study} was committed with it");
+    let is_recent = |time_ms: u64| rules.now_ms.saturating_sub(time_ms) < rules.grace_ms;
+    if truth.moved.get(key).is_some_and(|moved_ms| is_recent(*moved_ms)) {
+        return Judgement::Young;
+    }
+    let reason = format!("no run of study {study} lies in it");
     match truth.studies.get(study) {
         Some(Source::Ledger) => Judgement::Garbage(reason),
+        // Whoever still reads by the manifest before this one may find the part named there.
+        Some(Source::Manifest { written_ms, .. }) if is_recent(*written_ms) => Judgement::Young,
         Some(Source::Manifest { written_ms, is_complete }) => {
             let is_late = written_ms.saturating_sub(modified_ms) >= rules.grace_ms;
             let is_older = modified_ms < *written_ms;
@@ -260,6 +277,21 @@ mod tests {
             "of a run taken back since"
         );
         assert!(!is_garbage(77, &manifest(99, true)), "younger than the grace");
+    }
+
+    /// Whoever reads by the manifest before still reads it.
+    #[test]
+    fn a_part_whose_rows_were_moved_is_garbage_when_the_move_is_older_than_the_grace() {
+        let mut truth = truth(Some(Source::Ledger));
+        truth.moved.insert(PART.to_string(), 77 * HOUR_MS);
+        assert!(!is_garbage(1, &truth));
+        truth.moved.insert(PART.to_string(), 76 * HOUR_MS);
+        assert!(is_garbage(1, &truth));
+        let manifest = |written_hour: u64| Source::Manifest { written_ms: written_hour * HOUR_MS, is_complete: true };
+        truth.studies.insert("one".to_string(), manifest(77));
+        assert!(!is_garbage(1, &truth));
+        truth.studies.insert("one".to_string(), manifest(76));
+        assert!(is_garbage(1, &truth));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use curvefleet_proto::artifact::manifest_key;
 use curvefleet_proto::plan::shards;
 use curvefleet_proto::store::Store;
 use curvefleet_proto::study::{Study, file};
-use curvefleet_proto::v1::{GetStudyRequest, ListRunsRequest, ListStudiesRequest, RunState};
+use curvefleet_proto::v1::{GetStudyRequest, ListMovedPartsRequest, ListRunsRequest, ListStudiesRequest, RunState};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -24,6 +24,9 @@ use crate::failure::Failure;
 pub struct Truth {
     /// Keys of parts that the ledger or a manifest names.
     pub parts: HashSet<String>,
+    /// Keys of parts whose rows were moved into larger ones, and when, in milliseconds since 1970; those moved long ago are not among
+    /// them.
+    pub moved: HashMap<String, u64>,
     /// SHA-256 of the data sets that studies name.
     pub data: HashSet<String>,
     /// The studies that have a study file in the store.
@@ -49,11 +52,17 @@ pub enum Source {
 }
 
 impl Truth {
-    /// Reads the store's studies, and the ledger where a coordinator is asked. Of checkpoints only those of the `runs` matter.
+    /// Reads the store's studies, and the ledger where a coordinator is asked. Of checkpoints only those of the `runs` matter, of moved
+    /// parts those that were moved at `since_ms` or later.
     ///
     /// # Errors
     /// If the store or the coordinator fails, or a study file or manifest cannot be read: what it names is then not known.
-    pub async fn read(store: &Store, client: Option<&mut Client>, runs: &HashSet<String>) -> Result<Truth, Failure> {
+    pub async fn read(
+        store: &Store,
+        client: Option<&mut Client>,
+        runs: &HashSet<String>,
+        since_ms: u64,
+    ) -> Result<Truth, Failure> {
         let mut truth = Truth::default();
         let mut hashes = HashMap::new();
         for name in folders(store).await? {
@@ -68,7 +77,7 @@ impl Truth {
             }
         }
         if let Some(client) = client {
-            truth.add_ledger(client, &hashes, runs).await?;
+            truth.add_ledger(client, &hashes, runs, since_ms).await?;
         }
         Ok(truth)
     }
@@ -118,9 +127,11 @@ impl Truth {
         client: &mut Client,
         hashes: &HashMap<String, String>,
         runs: &HashSet<String>,
+        since_ms: u64,
     ) -> Result<(), Failure> {
         for study in client.list_studies(ListStudiesRequest {}).await?.into_inner().studies {
             let open = self.add_runs(client, &study.name, runs).await?;
+            self.add_moved(client, &study.name, since_ms).await?;
             match hashes.get(&study.name) {
                 Some(hash) if *hash == study.hash => {
                     self.studies.insert(study.name.clone(), Source::Ledger);
@@ -136,6 +147,23 @@ impl Truth {
             }
         }
         Ok(())
+    }
+
+    /// Takes what was moved of a study's parts. An older coordinator moves none.
+    async fn add_moved(&mut self, client: &mut Client, study: &str, since_ms: u64) -> Result<(), Failure> {
+        let mut request =
+            ListMovedPartsRequest { study: study.to_string(), since_ms, ..ListMovedPartsRequest::default() };
+        loop {
+            let page = match client.list_moved_parts(request.clone()).await {
+                Err(status) if status.code() == tonic::Code::Unimplemented => return Ok(()),
+                page => page?.into_inner(),
+            };
+            self.moved.extend(page.parts.into_iter().map(|moved| (moved.part, moved.moved_ms)));
+            if page.next_page.is_empty() {
+                return Ok(());
+            }
+            request.page = page.next_page;
+        }
     }
 
     /// Takes a study's parts; gives those of `runs` whose shard has a run that is still to be done. The whole shard counts, because

@@ -71,6 +71,7 @@ routes! {
     "/curvefleet.v1.StudyService/GetLogs" LOOK SMALL,
     "/curvefleet.v1.StudyService/ListWorkers" LOOK SMALL,
     "/curvefleet.v1.StudyService/WriteManifest" LOOK SMALL,
+    "/curvefleet.v1.StudyService/ListMovedParts" LOOK SMALL,
     "/curvefleet.v1.TokenService/CreateToken" ADMIN SMALL,
     "/curvefleet.v1.TokenService/ListTokens" ADMIN SMALL,
     "/curvefleet.v1.TokenService/RevokeToken" ADMIN SMALL,

@@ -8,7 +8,7 @@ use super::operation::Apply;
 use super::origin::Provenance;
 use super::shard::{Delta, Held};
 use super::sql::{Context, values};
-use super::{Error, attempt, origin, register, reuse, shard};
+use super::{Error, attempt, compact, origin, register, reuse, shard};
 
 /// A curve part to make done. The same commit again is accepted as the same, whatever has become of the lease.
 #[derive(Debug, Clone)]
@@ -103,19 +103,24 @@ impl Commit {
     }
 
     fn make_done(&self, context: &mut Context<'_>, held: &Held, rows: &HashMap<String, Row>) -> Result<(), Error> {
-        let part_id = self.insert_part(context, held.id)?;
+        let mut seen = HashSet::new();
+        let mut fresh = Vec::new();
+        for (run, log) in &self.runs {
+            let Some(row) = rows.get(run) else { continue };
+            // A run that another study's worker finished first keeps that part: it is done once.
+            if row.state != "done" && seen.insert(run.as_str()) {
+                fresh.push((row, log));
+            }
+        }
+        let runs = fresh.len() as u64;
+        let state = compact::first_state(runs, self.size_bytes);
+        let part_id = self.insert_part(context, held, runs, state)?;
         if let Some(provenance) = &self.provenance {
             origin::record(context, part_id, provenance)?;
         }
         let mut delta = Delta::default();
-        let mut seen = HashSet::new();
         let (mut done, mut entries) = (Vec::new(), Vec::new());
-        for (run, log) in &self.runs {
-            let Some(row) = rows.get(run) else { continue };
-            // A run that another study's worker finished first keeps that part: it is done once.
-            if row.state == "done" || !seen.insert(run.as_str()) {
-                continue;
-            }
+        for (row, log) in fresh {
             delta.done += 1;
             delta.failed -= i64::from(row.state == "failed");
             let (shard_id, place, worker, fence) = (held.id, row.place, self.worker.as_str(), self.fence);
@@ -128,19 +133,34 @@ impl Commit {
         shard::settle(context, held.id)?;
         if !done.is_empty() {
             shard::count(context, held.study_id, delta)?;
+            let loose = if state == "loose" { (1_u64, runs, self.size_bytes) } else { (0, 0, 0) };
             context.execute(
-                "UPDATE studies SET committed_ms = ?2 WHERE id = ?1",
-                values![held.study_id, context.now_ms],
+                "UPDATE studies SET committed_ms = ?2, loose_parts = loose_parts + ?3, loose_runs = loose_runs + ?4,
+                   loose_bytes = loose_bytes + ?5
+                 WHERE id = ?1",
+                values![held.study_id, context.now_ms, loose.0, loose.1, loose.2],
             )?;
         }
         reuse::spread(context, held.id, part_id)
     }
 
-    fn insert_part(&self, context: &mut Context<'_>, shard_id: i64) -> Result<i64, Error> {
+    fn insert_part(&self, context: &mut Context<'_>, held: &Held, runs: u64, state: &str) -> Result<i64, Error> {
+        let (size_bytes, now_ms) = (self.size_bytes, context.now_ms);
         let id = context.row(
-            "INSERT INTO parts (key, size_bytes, sha256, shard_id, fence, worker, committed_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id",
-            values![&self.part, self.size_bytes, &self.sha256, shard_id, self.fence, &self.worker, context.now_ms],
+            "INSERT INTO parts (key, size_bytes, sha256, shard_id, fence, worker, committed_ms, study_id, runs, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING id",
+            values![
+                &self.part,
+                size_bytes,
+                &self.sha256,
+                held.id,
+                self.fence,
+                &self.worker,
+                now_ms,
+                held.study_id,
+                runs,
+                state
+            ],
             |row| row.int(0),
         )?;
         id.ok_or_else(|| Error::unreadable("id", "an inserted part's"))

@@ -1,14 +1,15 @@
 //! Takes back the runs of parts that are lost: the one way from done to anything else.
 //!
 //! The ledger cannot see the store. It is told that a part is lost by the service, which has read the part and found it missing or
-//! with other bytes, because a person asked it to look.
+//! with other bytes, because a person asked it to look. A part here is an object of the store: where rows were moved into a large part
+//! ([`super::compact`]), that one is lost with all of them, and the loss of one that they were moved from changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::operation::Apply;
 use super::sql::{Context, values};
 use super::study::{Status, id_of, status_of};
-use super::{Error, attempt, audit};
+use super::{Error, attempt, audit, compact};
 
 /// Asks what parts of a study must be.
 #[derive(Debug, Clone)]
@@ -69,10 +70,14 @@ impl Apply for CommittedParts {
         for key in &self.parts {
             // By way of the runs' ids, which are indexed: a part's runs are runs of the shard that it was committed for.
             let part = context.row(
-                "SELECT parts.size_bytes, parts.sha256
-                 FROM parts JOIN runs AS own ON own.shard_id = parts.shard_id
+                "SELECT COALESCE(compactions.size_bytes, parts.size_bytes), COALESCE(compactions.sha256, parts.sha256)
+                 FROM (SELECT id FROM parts WHERE key = ?1 AND compaction_id IS NULL
+                       UNION ALL SELECT parts.id FROM compactions JOIN parts ON parts.compaction_id = compactions.id
+                       WHERE compactions.key = ?1) AS named
+                   JOIN parts ON parts.id = named.id LEFT JOIN compactions ON compactions.id = parts.compaction_id
+                   JOIN runs AS own ON own.shard_id = parts.shard_id
                    JOIN runs ON runs.key = own.key JOIN shards ON shards.id = runs.shard_id
-                 WHERE parts.key = ?1 AND runs.part_id = parts.id AND runs.state = 'done' AND shards.study_id = ?2
+                 WHERE runs.part_id = parts.id AND runs.state = 'done' AND shards.study_id = ?2
                  LIMIT 1",
                 values![key, study_id],
                 |row| Ok((row.unsigned(0)?, row.text(1)?)),
@@ -91,6 +96,14 @@ impl Apply for Lose {
             let rows = rows(context, part)?;
             requeued += rows.iter().filter(|row| row.study_id == study_id).count() as u64;
             lose(context, &rows, &format!("the part {part} {found}"))?;
+            let kept = context.row(
+                "UPDATE parts SET state = 'kept' WHERE key = ?1 AND state = 'loose' RETURNING study_id",
+                values![part],
+                |row| row.int(0),
+            )?;
+            if let Some(study_id) = kept {
+                compact::recount(context, study_id)?;
+            }
             if !rows.is_empty() {
                 audit::record(context, &self.who, "retry damaged", part, found)?;
             }
@@ -99,14 +112,18 @@ impl Apply for Lose {
     }
 }
 
-/// The runs that a part made done, in all studies.
+/// The runs that lie in a part, in all studies.
 fn rows(context: &mut Context<'_>, part: &str) -> Result<Vec<Row>, Error> {
     context.rows(
         "SELECT runs.shard_id, runs.place, shards.study_id, studies.state, parts.worker, parts.fence
-         FROM parts JOIN runs AS own ON own.shard_id = parts.shard_id
+         FROM (SELECT id FROM parts WHERE key = ?1 AND compaction_id IS NULL
+               UNION ALL SELECT parts.id FROM compactions JOIN parts ON parts.compaction_id = compactions.id
+               WHERE compactions.key = ?1) AS named
+           JOIN parts ON parts.id = named.id
+           JOIN runs AS own ON own.shard_id = parts.shard_id AND own.part_id = parts.id
            JOIN runs ON runs.key = own.key JOIN shards ON shards.id = runs.shard_id
            JOIN studies ON studies.id = shards.study_id
-         WHERE parts.key = ?1 AND runs.part_id = parts.id AND runs.state = 'done'
+         WHERE runs.part_id = parts.id AND runs.state = 'done'
          ORDER BY runs.shard_id, runs.place",
         values![part],
         |row| {

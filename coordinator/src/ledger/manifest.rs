@@ -72,7 +72,7 @@ pub struct Entry {
     pub shard: String,
     /// `done` or `failed`.
     pub state: String,
-    /// The part's key; `None` for failed runs, as are all columns of the part.
+    /// The key of the part that holds its curve now; `None` for failed runs, as are all columns of the part.
     pub part: Option<String>,
     /// The part's size in bytes.
     pub size_bytes: Option<u64>,
@@ -142,9 +142,10 @@ impl Apply for ReadPage {
         let rows = context.rows(
             "SELECT shards.place, runs.place, runs.key, data, condition, labels, model, seed, shards.key, runs.state,
                     attempts, error, runs.worker,
-                    parts.key, parts.size_bytes, parts.sha256, parts.fence, parts.worker, parts.committed_ms,
-                    parts.id
+                    COALESCE(compactions.key, parts.key), COALESCE(compactions.size_bytes, parts.size_bytes),
+                    COALESCE(compactions.sha256, parts.sha256), parts.fence, parts.worker, parts.committed_ms, parts.id
              FROM shards JOIN runs ON runs.shard_id = shards.id LEFT JOIN parts ON parts.id = runs.part_id
+               LEFT JOIN compactions ON compactions.id = parts.compaction_id
              WHERE shards.study_id = ?1 AND shards.place >= ?2 AND (shards.place > ?2 OR runs.place > ?3)
                AND runs.state IN ('done', 'failed')
              ORDER BY shards.place, runs.place LIMIT ?4",

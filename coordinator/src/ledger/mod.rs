@@ -6,7 +6,7 @@
 //!
 //! - Operations: [`submit`], [`lease`], [`heartbeat`], [`commit`], [`fail`], [`release`], [`expire`], [`cancel`],
 //!   [`retry`], [`lose`] (lost parts), [`register`], [`workers`] (their list), [`study`] (status), [`runs`] and [`logs`] (listings), [`check`],
-//!   [`manifest`] (rows for the manifest in the store), [`tokens`] (who may ask)
+//!   [`manifest`] (rows for the manifest in the store), [`compact`] (small parts that become a large one), [`tokens`] (who may ask)
 //! - Shared steps: `shard` (where a shard goes when its runs have changed), `reuse` (runs done in other studies),
 //!   `attempt` and `audit` (the two diaries), [`origin`] (how parts were trained), [`backoff`]
 //! - Machinery: [`operation`] (the list of all operations), [`sqlite`] (the database in a file), [`postgres`] (the
@@ -56,6 +56,7 @@ pub mod backoff;
 pub mod cancel;
 pub mod check;
 pub mod commit;
+pub mod compact;
 pub mod direct;
 pub mod drain;
 pub mod error;

@@ -2,8 +2,8 @@
 
 use super::sql::Context;
 use super::{
-    Error, audit, cancel, check, commit, drain, expire, explain, fail, heartbeat, lease, logs, lose, manifest, pause,
-    register, release, retry, runs, study, submit, tokens, workers,
+    Error, audit, cancel, check, commit, compact, drain, expire, explain, fail, heartbeat, lease, logs, lose, manifest,
+    pause, register, release, retry, runs, study, submit, tokens, workers,
 };
 
 /// A request with the answer that belongs to it.
@@ -94,6 +94,9 @@ operations! {
     ManifestClaim: manifest::Claim => Option<u64>,
     ManifestAbandon: manifest::Abandon => (),
     ManifestWritten: manifest::Written => bool,
+    PlanCompaction: compact::PlanCompaction => Option<compact::Plan>,
+    EndCompaction: compact::EndCompaction => u64,
+    ListMoved: compact::ListMoved => Vec<compact::Moved>,
     MakeToken: tokens::MakeToken => tokens::Token,
     ListTokens: tokens::ListTokens => tokens::Tokens,
     RevokeToken: tokens::RevokeToken => tokens::Token,
@@ -109,6 +112,7 @@ impl Request {
     pub(super) fn runs(&self) -> usize {
         match self {
             Request::Commit(commit) => commit.runs.len(),
+            Request::EndCompaction(end) => end.made.as_ref().map_or(1, |made| made.sources.len()),
             _ => 1,
         }
     }
@@ -128,6 +132,7 @@ impl Request {
             | Request::ListAudit(_)
             | Request::StaleManifests(_)
             | Request::ListTokens(_)
+            | Request::ListMoved(_)
             | Request::ManifestPage(_) => true,
             Request::Submit(_)
             | Request::Cancel(_)
@@ -145,6 +150,8 @@ impl Request {
             | Request::Expire(_)
             | Request::ManifestClaim(_)
             | Request::ManifestAbandon(_)
+            | Request::PlanCompaction(_)
+            | Request::EndCompaction(_)
             | Request::MakeToken(_)
             | Request::RevokeToken(_)
             | Request::ManifestWritten(_) => false,
@@ -159,6 +166,7 @@ impl Reply {
             Reply::Lease(leased) => !leased.leases.is_empty(),
             Reply::Expire(expired) => *expired > 0,
             Reply::Release(released) => *released > 0,
+            Reply::EndCompaction(moved) => *moved > 0,
             Reply::Commit(accepted) | Reply::Fail(accepted) => *accepted,
             Reply::Submit(_)
             | Reply::Cancel(_)
@@ -183,6 +191,8 @@ impl Reply {
             | Reply::ManifestClaim(_)
             | Reply::ManifestAbandon(())
             | Reply::StaleManifests(_)
+            | Reply::PlanCompaction(_)
+            | Reply::ListMoved(_)
             | Reply::MakeToken(_)
             | Reply::ListTokens(_)
             | Reply::RevokeToken(_)

@@ -73,7 +73,8 @@ impl Apply for ListRuns {
         let state = self.state.map_or("", RunState::as_str);
         let rows = context.rows(
             "SELECT shards.place, runs.place, runs.key, shards.key, data, condition, labels, model, seed, runs.state,
-                    attempts, error, COALESCE((SELECT parts.key FROM parts WHERE parts.id = runs.part_id), ''),
+                    attempts, error, COALESCE((SELECT COALESCE(compactions.key, parts.key) FROM parts
+                      LEFT JOIN compactions ON compactions.id = parts.compaction_id WHERE parts.id = runs.part_id), ''),
                     runs.worker
              FROM shards JOIN runs ON runs.shard_id = shards.id
              WHERE shards.study_id = ?1 AND shards.place >= ?2 AND (shards.place > ?2 OR runs.place > ?3)

@@ -7,12 +7,13 @@ use curvefleet_proto::v1::study_service_server::StudyService;
 use curvefleet_proto::v1::{
     CancelStudyRequest, CancelStudyResponse, CheckRunsRequest, CheckRunsResponse, DrainWorkerRequest,
     DrainWorkerResponse, ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, GetLogsRequest,
-    GetLogsResponse, GetStudyRequest, GetStudyResponse, ListAuditRequest, ListAuditResponse, ListRunsRequest,
-    ListRunsResponse, ListStudiesRequest, ListStudiesResponse, ListWorkersRequest, ListWorkersResponse,
-    PauseStudyRequest, PauseStudyResponse, PrioritizeStudyRequest, PrioritizeStudyResponse, ResumeStudyRequest,
-    ResumeStudyResponse, RetryDamagedRequest, RetryDamagedResponse, RetryStudyRequest, RetryStudyResponse, StudyStatus,
-    SubmitStudyRequest, SubmitStudyResponse, UndrainWorkerRequest, UndrainWorkerResponse, WatchStudyRequest,
-    WatchStudyResponse, WorkerStatus, WriteManifestRequest, WriteManifestResponse,
+    GetLogsResponse, GetStudyRequest, GetStudyResponse, ListAuditRequest, ListAuditResponse, ListMovedPartsRequest,
+    ListMovedPartsResponse, ListRunsRequest, ListRunsResponse, ListStudiesRequest, ListStudiesResponse,
+    ListWorkersRequest, ListWorkersResponse, PauseStudyRequest, PauseStudyResponse, PrioritizeStudyRequest,
+    PrioritizeStudyResponse, ResumeStudyRequest, ResumeStudyResponse, RetryDamagedRequest, RetryDamagedResponse,
+    RetryStudyRequest, RetryStudyResponse, StudyStatus, SubmitStudyRequest, SubmitStudyResponse, UndrainWorkerRequest,
+    UndrainWorkerResponse, WatchStudyRequest, WatchStudyResponse, WorkerStatus, WriteManifestRequest,
+    WriteManifestResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -23,6 +24,7 @@ use crate::explain::{Scene, explain};
 use crate::ledger::audit::ListAudit;
 use crate::ledger::cancel::Cancel;
 use crate::ledger::check::CheckRuns;
+use crate::ledger::compact::{ListMoved, Moved};
 use crate::ledger::drain::Drain;
 use crate::ledger::explain::Explain;
 use crate::ledger::logs::Logs;
@@ -233,6 +235,23 @@ impl StudyService for StudyApi {
         check::name("the study's name", &study)?;
         let (key, runs) = self.core.manifests.write(&study).await.map_err(refuse::manifest)?;
         Ok(Response::new(WriteManifestResponse { key, runs }))
+    }
+
+    async fn list_moved_parts(
+        &self,
+        request: Request<ListMovedPartsRequest>,
+    ) -> Result<Response<ListMovedPartsResponse>, Status> {
+        let ListMovedPartsRequest { study, since_ms, page_size, page: after } = request.into_inner();
+        check::name("the study's name", &study)?;
+        check::text("the page", &after, MAX_KEY_BYTES)?;
+        check::count("the page", page_size as usize, MAX_RUNS_PER_PAGE as usize, "parts")?;
+        let limit = if page_size == 0 { MAX_RUNS_PER_PAGE } else { page_size };
+        let list = ListMoved { study, since_ms, after, limit };
+        let moved = self.core.ledger.ask(list).await.map_err(refuse::ledger)?;
+        let last = moved.last().filter(|_| moved.len() >= limit as usize);
+        let next_page = last.map(|moved| moved.part.clone()).unwrap_or_default();
+        let parts = moved.into_iter().map(|Moved { part, moved_ms }| MovedPart { part, moved_ms }).collect();
+        Ok(Response::new(ListMovedPartsResponse { parts, next_page }))
     }
 }
 

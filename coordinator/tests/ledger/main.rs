@@ -106,6 +106,17 @@ conformance! {
         what_no_worker_has_is_told,
         work_ahead_is_given_while_there_is_plenty,
     },
+    compactions::{
+        the_parts_of_a_finished_study_become_one_and_its_runs_stay_as_they_are,
+        few_parts_and_studies_that_go_on_are_left_alone,
+        a_study_that_goes_on_is_compacted_when_a_large_part_is_full,
+        one_coordinator_at_a_time_compacts_a_study_and_a_late_one_moves_nothing,
+        a_part_that_was_lost_between_plan_and_end_does_not_move,
+        damaged_parts_stay_and_the_others_move,
+        reused_runs_move_and_are_lost_with_their_part,
+        a_commit_repeated_after_its_part_has_moved_is_the_same_commit,
+        moved_parts_are_listed_by_the_time_and_page_by_page,
+    },
     losses::{
         the_runs_of_a_lost_part_are_trained_again_and_no_others,
         a_part_lost_twice_is_lost_once,

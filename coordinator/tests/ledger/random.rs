@@ -6,6 +6,7 @@ use curvefleet_coordinator::ledger::Reply;
 use curvefleet_coordinator::ledger::audit::ListAudit;
 use curvefleet_coordinator::ledger::cancel::Cancel;
 use curvefleet_coordinator::ledger::commit::Commit;
+use curvefleet_coordinator::ledger::compact::{EndCompaction, LARGE_BYTES, ListMoved, Made, Plan, PlanCompaction};
 use curvefleet_coordinator::ledger::drain::Drain;
 use curvefleet_coordinator::ledger::expire::Expire;
 use curvefleet_coordinator::ledger::explain::Explain;
@@ -24,6 +25,7 @@ use curvefleet_coordinator::ledger::state::{FailureKind, RunState, StudyState};
 use curvefleet_coordinator::ledger::study::ListStudies;
 use curvefleet_coordinator::ledger::tokens::{ListTokens, RevokeToken, Role};
 use curvefleet_coordinator::ledger::workers::ListWorkers;
+use curvefleet_proto::artifact::{compacted_key, sha256_hex};
 use proptest::prelude::*;
 
 use crate::bench::{Bench, SETTINGS, commit_of, lease_of, register_of, runs_of, study};
@@ -116,6 +118,13 @@ enum Step {
         study: usize,
         late: bool,
     },
+    PlanCompaction,
+    /// Of the plan's parts, every `of_sources`-th is in the large one and the first one may be unfit.
+    EndCompaction {
+        plan: usize,
+        of_sources: usize,
+        unfit: bool,
+    },
     /// Where there is a connection to be cut.
     Cut(Cut),
     Restart,
@@ -152,6 +161,9 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0_u64..2 * SETTINGS.lease_ms).prop_map(|ms| Step::Wait { ms }),
         1 => (1_u32..4).prop_map(|shards| Step::LeaseAll { shards }),
         2 => (0..STUDIES.len(), any::<bool>()).prop_map(|(study, late)| Step::WriteManifest { study, late }),
+        3 => Just(Step::PlanCompaction),
+        3 => (any::<usize>(), 1..3_usize, prop::bool::weighted(0.2))
+            .prop_map(|(plan, of_sources, unfit)| Step::EndCompaction { plan, of_sources, unfit }),
         2 => prop_oneof![Just(Step::Cut(Cut::BeforeCommit)), Just(Step::Cut(Cut::AfterCommit))],
         1 => Just(Step::Restart),
     ]
@@ -173,6 +185,10 @@ struct Known {
     parts: HashSet<String>,
     /// Parts of the runs that are done, by study and run.
     done: BTreeMap<(String, String), String>,
+    /// Every plan of a compaction, ended or not.
+    plans: Vec<Plan>,
+    /// The large part that a part's rows were moved into.
+    moved: HashMap<String, String>,
 }
 
 impl Known {
@@ -282,8 +298,46 @@ fn take(bench: &mut Bench, known: &mut Known, step: &Step) {
         Step::Wait { ms } => bench.now_ms += ms,
         Step::LeaseAll { shards } => lease_all(bench, known, *shards),
         Step::WriteManifest { study, late } => write_manifest(bench, STUDIES[*study].0, *late),
+        Step::PlanCompaction => {
+            let Some(plan) = bench.ask(PlanCompaction).unwrap() else { return };
+            assert!(plan.sources.iter().all(|source| !source.runs.is_empty()), "what is moved has runs: {plan:?}");
+            let is_again = |other: &Plan| (&other.study, other.claim) == (&plan.study, plan.claim);
+            assert!(!known.plans.iter().any(is_again), "no two plans share a number");
+            known.plans.push(plan);
+        }
+        Step::EndCompaction { plan, of_sources, unfit } => {
+            end_compaction(bench, known, *plan, *of_sources, *unfit);
+        }
         Step::Cut(cut) => bench.cut(*cut),
         Step::Restart => bench.restart(),
+    }
+}
+
+/// Ends a plan, perhaps one that was ended before or that others have overtaken; runs stay done, and lie in the large part or where they
+/// were.
+fn end_compaction(bench: &mut Bench, known: &mut Known, plan: usize, of_sources: usize, unfit: bool) {
+    let Some(plan) = pick(&known.plans, plan).cloned() else { return };
+    let before = bench.runs(&plan.study);
+    let sources: Vec<String> = plan.sources.iter().map(|source| source.part.clone()).step_by(of_sources).collect();
+    let sha256 = sha256_hex(sources.concat().as_bytes());
+    let key = compacted_key(&plan.study, plan.claim, &sha256);
+    let unfit = plan.sources.iter().take(usize::from(unfit)).map(|source| source.part.clone()).collect();
+    let made = Made { key: key.clone(), size_bytes: 1_000, sha256, sources: sources.clone() };
+    let end = EndCompaction { study: plan.study.clone(), claim: plan.claim, made: Some(made), unfit };
+    let moved = bench.ask(end).unwrap();
+    let after = bench.runs(&plan.study);
+    let list = ListMoved { study: plan.study, since_ms: 0, after: String::new(), limit: 1_000 };
+    let listed: HashSet<String> = bench.ask(list).unwrap().into_iter().map(|moved| moved.part).collect();
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!((&before.run, before.state), (&after.run, after.state));
+        if before.part != after.part {
+            assert!(moved > 0 && after.part == key && sources.contains(&before.part));
+            assert!(listed.contains(&before.part));
+            known.moved.insert(before.part.clone(), key.clone());
+        }
+    }
+    if moved > 0 {
+        known.parts.insert(key);
     }
 }
 
@@ -445,6 +499,8 @@ fn commit(bench: &mut Bench, known: &mut Known, worker: &'static str, given: &Gi
             break;
         }
     }
+    // Some are so large that a few fill a large part, and some too large to be moved.
+    commit.size_bytes = [100, LARGE_BYTES * 2 / 3, LARGE_BYTES - 1, LARGE_BYTES][usize::from(chosen) % 4];
     let accepted = bench.ask(commit.clone()).unwrap();
     assert!(accepted || !was_live, "a live lease may commit");
     let after = listings(bench, known);
@@ -479,7 +535,8 @@ fn check(bench: &mut Bench, known: &mut Known) {
             assert!(run.attempts <= SETTINGS.max_attempts);
             let key = (name.to_string(), run.run.clone());
             if let Some(part) = known.done.get(&key) {
-                assert_eq!(&run.part, part, "a done run stays done, by the same part");
+                let is_moved = known.moved.get(part) == Some(&run.part);
+                assert!(run.part == *part || is_moved, "a done run stays done, by the same part: {run:?}, {part}");
             }
             if run.state == RunState::Done {
                 known.done.insert(key, run.part);

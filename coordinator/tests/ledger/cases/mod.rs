@@ -1,6 +1,7 @@
 //! The conformance cases, by subject.
 
 pub mod commits;
+pub mod compactions;
 pub mod control;
 pub mod durability;
 pub mod failures;

@@ -20,6 +20,7 @@ use curvefleet_coordinator::ledger::submit::{Submit, Submitted};
 use curvefleet_proto::artifact::part_key;
 use curvefleet_proto::plan;
 
+use super::compact::is_small;
 use super::{Attempt, Known, Model, Part, Run, Shard, ShardState, Study};
 use crate::bench::SETTINGS;
 
@@ -47,6 +48,8 @@ impl Model {
             manifest_runs: 0,
             manifest_claim: 0,
             manifest_until_ms: 0,
+            compaction_claim: 0,
+            compaction_until_ms: 0,
         });
         let mut reused = 0;
         let cells = plan::cells(&submit.study).unwrap();
@@ -270,6 +273,9 @@ impl Model {
             worker: commit.worker.clone(),
             committed_ms: now_ms,
             provenance: commit.provenance.clone(),
+            runs: 0,
+            is_loose: false,
+            compaction: None,
         });
         let mut done = Vec::new();
         for (place, log) in places.into_iter().filter_map(|(place, log)| Some((place?, log))) {
@@ -279,6 +285,8 @@ impl Model {
                 done.push(self.shards[index].runs[place].id.clone());
             }
         }
+        self.parts[part].runs = done.len() as u64;
+        self.parts[part].is_loose = is_small(done.len() as u64, commit.size_bytes);
         self.shards[index].setbacks = 0;
         self.settle(now_ms, index);
         if !done.is_empty() {
@@ -466,46 +474,38 @@ impl Model {
 
     pub fn committed_parts(&self, asked: &CommittedParts) -> Result<Vec<CommittedPart>, Error> {
         let study = self.find(&asked.study)?;
-        let is_named = |index: usize| {
+        let is_named = |key: &String| {
+            let parts = self.parts_in(key);
             let mut runs = self.shards_of(study).into_iter().flat_map(|shard| &self.shards[shard].runs);
-            runs.any(|run| run.state == RunState::Done && run.part == Some(index))
+            runs.any(|run| run.state == RunState::Done && run.part.is_some_and(|part| parts.contains(&part)))
         };
-        let find = |key: &String| self.parts.iter().position(|part| part.key == *key).filter(|index| is_named(*index));
-        let found = asked.parts.iter().filter_map(find).map(|index| &self.parts[index]);
-        Ok(found
-            .map(|part| CommittedPart {
-                key: part.key.clone(),
-                size_bytes: part.size_bytes,
-                sha256: part.sha256.clone(),
-            })
-            .collect())
+        let named = asked.parts.iter().filter(|key| is_named(key)).map(|key| {
+            let (_, size_bytes, sha256) = self.object(self.parts_in(key)[0]);
+            CommittedPart { key: key.clone(), size_bytes, sha256: sha256.to_string() }
+        });
+        Ok(named.collect())
     }
 
     pub fn lose(&mut self, now_ms: u64, lose: &Lose) -> Result<Lost, Error> {
         let asked = self.find(&lose.study)?;
         let mut requeued = 0;
         for (key, found) in &lose.parts {
-            let Some(part) = self.parts.iter().position(|part| part.key == *key) else { continue };
-            let (worker, fence) = (self.parts[part].worker.clone(), self.parts[part].fence);
+            let parts = self.parts_in(key);
             let mut studies = BTreeSet::new();
-            let is_of_part = |run: &Run| run.state == RunState::Done && run.part == Some(part);
-            if self.shards.iter().flat_map(|shard| &shard.runs).any(is_of_part) {
-                self.audit(now_ms, &lose.who, "retry damaged", key, found);
-            }
+            let is_lost = |run: &Run| run.state == RunState::Done && run.part.is_some_and(|part| parts.contains(&part));
             for shard in 0..self.shards.len() {
                 let study = self.shards[shard].study;
                 let goes_on = matches!(self.studies[study].state, StudyState::Active | StudyState::Finished);
                 for place in 0..self.shards[shard].runs.len() {
                     let run = &mut self.shards[shard].runs[place];
-                    if run.state != RunState::Done || run.part != Some(part) {
-                        continue;
-                    }
+                    let Some(part) = run.part.filter(|_| is_lost(run)) else { continue };
                     run.state = if goes_on { RunState::Pending } else { RunState::Cancelled };
                     (run.part, run.attempts) = (None, 0);
                     (run.error, run.worker) = (String::new(), String::new());
                     requeued += u64::from(study == asked);
                     studies.insert(study);
                     let error = format!("the part {key} {found}");
+                    let (worker, fence) = (self.parts[part].worker.clone(), self.parts[part].fence);
                     self.note(now_ms, shard, Some(place), (&worker, fence), ("lost", &error, ""));
                 }
                 let shard = &mut self.shards[shard];
@@ -513,6 +513,10 @@ impl Model {
                     shard.reopen();
                 }
             }
+            if !studies.is_empty() {
+                self.audit(now_ms, &lose.who, "retry damaged", key, found);
+            }
+            parts.into_iter().for_each(|part| self.parts[part].is_loose = false);
             for study in studies {
                 let told = &mut self.studies[study];
                 if matches!(told.state, StudyState::Active | StudyState::Finished) {
@@ -521,7 +525,7 @@ impl Model {
                 told.changes += 1;
             }
         }
-        Ok(Lost { requeued, status: self.status(now_ms, asked) })
+        Ok(Lost { requeued, status: self.status(asked) })
     }
 
     pub fn claim_manifest(&mut self, now_ms: u64, claim: &Claim) -> Result<Option<u64>, Error> {

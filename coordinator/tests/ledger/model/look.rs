@@ -121,7 +121,7 @@ impl Model {
                 state: run.state,
                 attempts: run.attempts,
                 error: run.error.clone(),
-                part: run.part.map(|part| self.parts[part].key.clone()).unwrap_or_default(),
+                part: run.part.map(|part| self.object(part).0.to_string()).unwrap_or_default(),
                 worker: run.worker.clone(),
             }
         });
@@ -217,6 +217,7 @@ impl Model {
         let entries = runs.into_iter().map(|(shard, place)| {
             let run = &shard.runs[place];
             let part = run.part.map(|part| &self.parts[part]);
+            let object = run.part.map(|part| self.object(part));
             manifest::Entry {
                 place: (shard.place, place as u64),
                 run: run.id.clone(),
@@ -227,9 +228,9 @@ impl Model {
                 seed: run.seed,
                 shard: shard.spec.shard.as_str().to_string(),
                 state: run.state.as_str().to_string(),
-                part: part.map(|part| part.key.clone()),
-                size_bytes: part.map(|part| part.size_bytes),
-                sha256: part.map(|part| part.sha256.clone()),
+                part: object.map(|(key, ..)| key.to_string()),
+                size_bytes: object.map(|(_, size_bytes, _)| size_bytes),
+                sha256: object.map(|(.., sha256)| sha256.to_string()),
                 fence: part.map(|part| part.fence),
                 worker: Some(part.map_or(&run.worker, |part| &part.worker).clone()),
                 committed_ms: part.map(|part| part.committed_ms),

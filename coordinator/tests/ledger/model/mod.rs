@@ -2,10 +2,11 @@
 //! end for every question. No SQL, no indices, no counters; nothing of it is shared with the ledger but the types of requests
 //! and answers and the plan.
 //!
-//! - `change`: the operations that change something; `control`: those that people ask for
+//! - `change`: the operations that change something; `control`: those that people ask for; `compact`: those that move parts
 //! - `look`: the operations that answer what there is; `explain`: why it is where it is
 
 mod change;
+mod compact;
 mod control;
 mod explain;
 mod look;
@@ -30,6 +31,7 @@ pub struct Model {
     /// Of all studies, in the order of submission and plan.
     shards: Vec<Shard>,
     parts: Vec<Part>,
+    compactions: Vec<Compaction>,
     /// By name.
     workers: BTreeMap<String, Known>,
     /// The oldest first.
@@ -70,6 +72,8 @@ struct Study {
     manifest_runs: u64,
     manifest_claim: u64,
     manifest_until_ms: u64,
+    compaction_claim: u64,
+    compaction_until_ms: u64,
 }
 
 struct Shard {
@@ -113,6 +117,21 @@ struct Part {
     worker: String,
     committed_ms: u64,
     provenance: Option<Provenance>,
+    /// How many runs it made done.
+    runs: u64,
+    /// Whether it may be moved.
+    is_loose: bool,
+    /// Index of the compaction that holds its rows.
+    compaction: Option<usize>,
+}
+
+/// A large part.
+struct Compaction {
+    study: usize,
+    key: String,
+    size_bytes: u64,
+    sha256: String,
+    at_ms: u64,
 }
 
 struct Attempt {
@@ -165,6 +184,9 @@ impl Model {
             Request::ManifestClaim(claim) => self.claim_manifest(now_ms, claim).map(Reply::ManifestClaim),
             Request::ManifestAbandon(abandon) => self.abandon_manifest(abandon).map(Reply::ManifestAbandon),
             Request::ManifestWritten(written) => self.manifest_written(written).map(Reply::ManifestWritten),
+            Request::PlanCompaction(_) => Ok(Reply::PlanCompaction(self.plan_compaction(now_ms))),
+            Request::EndCompaction(end) => self.end_compaction(now_ms, end).map(Reply::EndCompaction),
+            Request::ListMoved(list) => self.list_moved(list).map(Reply::ListMoved),
             Request::MakeToken(make) => self.make_token(now_ms, make).map(Reply::MakeToken),
             Request::ListTokens(_) => Ok(Reply::ListTokens(self.list_tokens(now_ms))),
             Request::RevokeToken(revoke) => self.revoke_token(now_ms, revoke).map(Reply::RevokeToken),

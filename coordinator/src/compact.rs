@@ -1,0 +1,228 @@
+//! Moves the rows of many small parts into few large ones, in the background. The ledger says which parts ([`crate::ledger::compact`]
+//! tells why nothing can go wrong between plan and end); this reads them, writes the large one, reads it back and then says so.
+//!
+//! One large part is made at a time. In memory are the small parts that were fetched ahead, the rows of one shard, and the large part as
+//! far as it is encoded. Whoever is stopped or killed in the middle leaves an object that nothing names.
+
+mod encode;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use curvefleet_proto::artifact::{compacted_key, sha256_hex};
+use curvefleet_proto::store::Store;
+use futures::{StreamExt as _, TryStreamExt as _};
+use object_store::{ObjectStore, ObjectStoreExt as _};
+use parquet::errors::ParquetError;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+
+use self::encode::Encoder;
+use crate::ledger::compact::{EndCompaction, Made, Plan, PlanCompaction, Source};
+use crate::ledger::{self, Handle};
+use crate::manifest::blocking;
+
+/// How often it is looked whether there is something to do.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Between two large parts, so that a long backlog leaves store and processor to others.
+const REST: Duration = Duration::from_secs(1);
+/// After a failure, and twice as long after each further one in a row ...
+const FIRST_PAUSE: Duration = Duration::from_secs(20);
+/// ... up to this.
+const LAST_PAUSE: Duration = Duration::from_secs(600);
+/// Small parts fetched while others are decoded.
+const FETCHED_AHEAD: usize = 4;
+
+/// Why a large part could not be made.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// The ledger refuses or fails.
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    /// The store fails.
+    #[error("the store fails: {0}")]
+    Store(#[from] object_store::Error),
+    /// Nothing of what is to be moved can be read: it is the store that is amiss, rather than every part.
+    #[error("none of {parts} parts of the study {study} can be read; the part {part} {problem}")]
+    Nothing {
+        /// How many.
+        parts: usize,
+        /// Of which study.
+        study: String,
+        /// The first one.
+        part: String,
+        /// What is wrong with it, as half a sentence.
+        problem: String,
+    },
+    /// The rows cannot be encoded.
+    #[error("a part cannot be encoded: {0}")]
+    Encode(#[from] ParquetError),
+    /// The store does not give what it was given.
+    #[error("the part {0} has other bytes when it is read back than were written")]
+    ReadBack(String),
+}
+
+/// A part that cannot be moved, and what is wrong with it, as half a sentence.
+type Unfit = (String, String);
+
+/// Makes large parts.
+#[derive(Debug)]
+pub(crate) struct Compactor {
+    ledger: Handle,
+    store: Store,
+}
+
+impl Compactor {
+    pub fn new(ledger: Handle, store: Store) -> Compactor {
+        Compactor { ledger, store }
+    }
+
+    /// Makes large parts until `stopping`. Trouble is logged when it begins and when it is over, not at every attempt between.
+    pub async fn keep(&self, mut stopping: watch::Receiver<bool>) {
+        let mut pause = LOOK_EVERY;
+        let mut failures = 0_u32;
+        loop {
+            let work = async {
+                tokio::time::sleep(pause).await;
+                self.compact().await
+            };
+            let done = tokio::select! {
+                biased;
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+                done = work => done,
+            };
+            pause = match done {
+                Ok(has_worked) => {
+                    if failures > 0 && has_worked {
+                        tracing::info!("small parts are moved into large ones again");
+                        failures = 0;
+                    }
+                    if has_worked { REST } else { LOOK_EVERY }
+                }
+                Err(error) => {
+                    if failures == 0 {
+                        tracing::warn!(%error, "cannot move small parts into a large one; it is tried again until it works");
+                    }
+                    failures = failures.saturating_add(1);
+                    FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(10)).min(LAST_PAUSE)
+                }
+            };
+        }
+    }
+
+    /// Makes one large part, if there is something to do; says whether there was. After an error the plan's claim ends by itself, so that
+    /// other studies have their turn before this one is tried again.
+    async fn compact(&self) -> Result<bool, Error> {
+        let Some(plan) = self.ledger.ask(PlanCompaction).await? else { return Ok(false) };
+        let (study, claim, planned) = (plan.study.clone(), plan.claim, plan.sources.len());
+        let (made, unfit) = self.make(plan).await?;
+        for (part, problem) in &unfit {
+            tracing::warn!(
+                study,
+                part,
+                problem,
+                "a part is damaged and stays as it is; `curvefleet retry {study} --damaged` trains its runs again"
+            );
+        }
+        let key = made.as_ref().map(|made| made.key.clone());
+        let unfit = unfit.into_iter().map(|(part, _)| part).collect();
+        let moved = self.ledger.ask(EndCompaction { study: study.clone(), claim, made, unfit }).await?;
+        if let Some(part) = key {
+            tracing::info!(study, part, planned, moved, "moved the rows of small parts into a large one");
+        }
+        Ok(true)
+    }
+
+    /// The large part of a plan, written and read back, and the parts that cannot be in it. None is made of a single part.
+    async fn make(&self, plan: Plan) -> Result<(Option<Made>, Vec<Unfit>), Error> {
+        let Plan { study, claim, sources } = plan;
+        let (planned, seed) = (sources.len(), sources.iter().map(|source| source.sha256.as_str()).collect::<String>());
+        let key = compacted_key(&study, claim, &sha256_hex(seed.as_bytes()));
+        let (encoder, unfit) = self.read(sources).await?;
+        let moved = encoder.sources().to_vec();
+        match unfit.first() {
+            Some((part, problem)) if moved.is_empty() => {
+                return Err(Error::Nothing { parts: planned, study, part: part.clone(), problem: problem.clone() });
+            }
+            _ if moved.len() < 2 => return Ok((None, unfit)),
+            _ => {}
+        }
+        let bytes = Bytes::from(blocking(move || encoder.finish()).await?);
+        let (size_bytes, sha256) = (bytes.len() as u64, sha256_hex(&bytes));
+        self.store.objects().put(&key.as_str().into(), bytes.into()).await?;
+        if self.hash_of(&key).await? != (size_bytes, sha256.clone()) {
+            return Err(Error::ReadBack(key));
+        }
+        Ok((Some(Made { key, size_bytes, sha256, sources: moved }), unfit))
+    }
+
+    /// Reads the sources into an encoder, shard by shard; gives the ones that are damaged beside it.
+    async fn read(&self, sources: Vec<Source>) -> Result<(Encoder, Vec<Unfit>), Error> {
+        let objects = self.store.objects();
+        let mut fetched = futures::stream::iter(sources)
+            .map(|source| {
+                let objects = objects.clone();
+                async move { (fetch(objects, &source).await, source) }
+            })
+            .buffered(FETCHED_AHEAD);
+        let (mut encoder, mut unfit) = (Encoder::new()?, Vec::new());
+        let mut shard: Vec<(Source, Bytes)> = Vec::new();
+        while let Some((found, source)) = fetched.next().await {
+            if shard.first().is_some_and(|(first, _)| first.shard != source.shard) {
+                encoder = add(encoder, std::mem::take(&mut shard), &mut unfit).await?;
+            }
+            match found? {
+                Ok(bytes) => shard.push((source, bytes)),
+                Err(problem) => unfit.push((source.part, problem)),
+            }
+        }
+        Ok((add(encoder, shard, &mut unfit).await?, unfit))
+    }
+
+    /// The size and SHA-256 of an object.
+    async fn hash_of(&self, key: &str) -> Result<(u64, String), Error> {
+        let (mut size, mut hash) = (0, Sha256::new());
+        let mut chunks = self.store.objects().get(&key.into()).await?.into_stream();
+        while let Some(chunk) = chunks.try_next().await? {
+            size += chunk.len() as u64;
+            hash.update(&chunk);
+        }
+        Ok((size, hex::encode(hash.finalize())))
+    }
+}
+
+/// Adds the parts of a shard, on a thread that no request waits on.
+async fn add(
+    mut encoder: Encoder,
+    shard: Vec<(Source, Bytes)>,
+    unfit: &mut Vec<Unfit>,
+) -> Result<Encoder, ParquetError> {
+    let (encoder, damaged) = blocking(move || {
+        let damaged = encoder.add(shard)?;
+        Ok((encoder, damaged))
+    })
+    .await?;
+    unfit.extend(damaged);
+    Ok(encoder)
+}
+
+/// A part's bytes, or what is wrong with it, as half a sentence. A store that fails says nothing about the part.
+async fn fetch(objects: Arc<dyn ObjectStore>, source: &Source) -> Result<Result<Bytes, String>, object_store::Error> {
+    let object = match objects.get(&source.part.as_str().into()).await {
+        Ok(object) => object,
+        Err(object_store::Error::NotFound { .. }) => return Ok(Err("is missing from the store".to_string())),
+        Err(error) => return Err(error),
+    };
+    let (found, expected) = (object.meta.size, source.size_bytes);
+    if found != expected {
+        return Ok(Err(format!("has {found} bytes where {expected} were committed")));
+    }
+    let mut bytes = BytesMut::new();
+    let mut chunks = object.into_stream();
+    while let Some(chunk) = chunks.try_next().await? {
+        bytes.extend_from_slice(&chunk);
+    }
+    let is_same = sha256_hex(&bytes) == source.sha256;
+    Ok(if is_same { Ok(bytes.freeze()) } else { Err("has other bytes than were committed".to_string()) })
+}
