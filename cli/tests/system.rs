@@ -14,6 +14,7 @@ mod system {
     mod gc;
     mod one_process;
     mod processes;
+    mod queue;
     mod refusals;
     mod s3;
     mod secure;

@@ -9,6 +9,7 @@ use curvefleet_proto::plan::{Run, RunId, ShardSpec};
 use curvefleet_proto::v1::{FailRequest, FailureKind, Lease, ReleaseRequest};
 use tokio::time::Instant;
 
+use super::asks::Done;
 use super::holdings::Holding;
 use super::link::Verdict;
 use super::trainer::{ShardTrainer, Unprepared, Untrained, Watch};
@@ -58,11 +59,14 @@ enum End {
     Failed(FailureKind, String),
 }
 
-/// Trains the runs of a lease and leaves nothing behind: at the end they are committed, reported or handed back.
-pub async fn train(shared: Arc<Shared>, lease: Lease) {
-    let holding = shared.holdings.add(&lease.shard, lease.fence);
+/// Trains the runs of a lease and leaves nothing behind: at the end they are committed, reported or handed back. Gives the work that
+/// was done, if all of it was.
+pub async fn train(shared: Arc<Shared>, lease: Lease, holding: Arc<Holding>) -> Option<Done> {
+    let began = Instant::now();
     tracing::debug!(worker = shared.name, study = lease.study, shard = lease.shard, fence = lease.fence, "leased");
     let end = match serde_json::from_str::<ShardSpec>(&lease.spec_json) {
+        Ok(_) if holding.is_lost() => Err(End::Lost),
+        Ok(_) if holding.is_unwanted() => Err(End::Stopping),
         Ok(spec) => {
             let committed_at = Instant::now();
             let work = Work {
@@ -81,6 +85,7 @@ pub async fn train(shared: Arc<Shared>, lease: Lease) {
             format!("this worker (version {}) does not understand the shard: {error}", env!("CARGO_PKG_VERSION")),
         )),
     };
+    let done = end.is_ok().then(|| (lease.work_ms.saturating_mul(lease.runs.len() as u64), began.elapsed()));
     match end {
         Ok(()) => {}
         Err(End::Lost) => {
@@ -94,6 +99,7 @@ pub async fn train(shared: Arc<Shared>, lease: Lease) {
         }
     }
     shared.holdings.remove(&holding);
+    done
 }
 
 impl Work {
@@ -255,7 +261,8 @@ impl PackRuns {
     }
 }
 
-async fn release(shared: &Shared, holding: &Holding) {
+/// Hands a lease back.
+pub async fn release(shared: &Shared, holding: &Holding) {
     let request =
         ReleaseRequest { worker: shared.name.clone(), held: vec![holding.held()], ..ReleaseRequest::default() };
     if let Err(status) = shared.link.release(request).await {
