@@ -4,7 +4,7 @@
 //! request, its reply and the SQL that carries it out. The SQL is plain and speaks to the database through the small
 //! seam in `sql`, so that a database needs that seam, its migrations and nothing else.
 //!
-//! - Operations: [`submit`], [`lease`], [`heartbeat`], [`commit`], [`fail`], [`release`], [`expire`], [`cancel`],
+//! - Operations: [`submit`], [`enter`] (the shards of a large study, some at a time), [`lease`], [`heartbeat`], [`commit`], [`fail`], [`release`], [`expire`], [`cancel`],
 //!   [`retry`], [`lose`] (lost parts), [`register`], [`workers`] (their list), [`study`] (status), [`runs`] and [`logs`] (listings), [`check`],
 //!   [`manifest`] (rows for the manifest in the store), [`tokens`] (who may ask)
 //! - Shared steps: `shard` (where a shard goes when its runs have changed), `reuse` (runs done in other studies),
@@ -58,6 +58,7 @@ pub mod check;
 pub mod commit;
 pub mod direct;
 pub mod drain;
+pub mod enter;
 pub mod error;
 pub mod expire;
 pub mod explain;
@@ -103,11 +104,13 @@ pub struct Settings {
     pub lease_ms: u64,
     /// Attempts held against a run before it is set aside; at least 1.
     pub max_attempts: u32,
+    /// Runs of a study that are entered in one transaction; of the first shard, if it has more.
+    pub runs_entered_at_once: u32,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { lease_ms: 60_000, max_attempts: MAX_ATTEMPTS }
+        Settings { lease_ms: 60_000, max_attempts: MAX_ATTEMPTS, runs_entered_at_once: enter::RUNS_AT_ONCE }
     }
 }
 

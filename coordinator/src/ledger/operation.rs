@@ -2,8 +2,8 @@
 
 use super::sql::Context;
 use super::{
-    Error, audit, cancel, check, commit, drain, expire, explain, fail, heartbeat, lease, logs, lose, manifest, pause,
-    register, release, retry, runs, study, submit, tokens, workers,
+    Error, audit, cancel, check, commit, drain, enter, expire, explain, fail, heartbeat, lease, logs, lose, manifest,
+    pause, register, release, retry, runs, study, submit, tokens, workers,
 };
 
 /// A request with the answer that belongs to it.
@@ -66,6 +66,8 @@ macro_rules! operations {
 
 operations! {
     Submit: submit::Submit => submit::Submitted,
+    Enter: enter::Enter => enter::Entered,
+    ListUnentered: enter::ListUnentered => Vec<enter::Unentered>,
     CheckRuns: check::CheckRuns => Vec<String>,
     ListStudies: study::ListStudies => Vec<study::Status>,
     GetStudy: study::GetStudy => study::Study,
@@ -109,6 +111,7 @@ impl Request {
     pub(super) fn runs(&self) -> usize {
         match self {
             Request::Commit(commit) => commit.runs.len(),
+            Request::Submit(_) | Request::Enter(_) => enter::RUNS_AT_ONCE as usize,
             _ => 1,
         }
     }
@@ -117,6 +120,7 @@ impl Request {
     pub(super) fn is_read(&self) -> bool {
         match self {
             Request::CheckRuns(_)
+            | Request::ListUnentered(_)
             | Request::ListStudies(_)
             | Request::GetStudy(_)
             | Request::StudyStatus(_)
@@ -130,6 +134,7 @@ impl Request {
             | Request::ListTokens(_)
             | Request::ManifestPage(_) => true,
             Request::Submit(_)
+            | Request::Enter(_)
             | Request::Cancel(_)
             | Request::Retry(_)
             | Request::Pause(_)
@@ -161,6 +166,7 @@ impl Reply {
             Reply::Release(released) => *released > 0,
             Reply::Commit(accepted) | Reply::Fail(accepted) => *accepted,
             Reply::Submit(_)
+            | Reply::Enter(_)
             | Reply::Cancel(_)
             | Reply::Retry(_)
             | Reply::Pause(_)
@@ -168,6 +174,7 @@ impl Reply {
             | Reply::Lose(_)
             | Reply::ManifestWritten(_) => true,
             Reply::CheckRuns(_)
+            | Reply::ListUnentered(_)
             | Reply::ListStudies(_)
             | Reply::GetStudy(_)
             | Reply::StudyStatus(_)

@@ -26,7 +26,7 @@ use curvefleet_coordinator::ledger::tokens::{ListTokens, RevokeToken, Role};
 use curvefleet_coordinator::ledger::workers::ListWorkers;
 use proptest::prelude::*;
 
-use crate::bench::{Bench, SETTINGS, commit_of, lease_of, register_of, runs_of, study};
+use crate::bench::{Bench, SETTINGS, commit_of, enter_of, lease_of, register_of, runs_of, study};
 use crate::cases::tokens::token_of;
 use crate::cut::Behind;
 use crate::database::Sqlite;
@@ -42,6 +42,8 @@ const TOKENS: [&str; 4] = ["a1", "a2", "b1", "b2"];
 #[derive(Debug, Clone)]
 enum Step {
     Submit(usize),
+    /// The next shards of a study.
+    Enter(usize),
     Lease {
         worker: usize,
         shards: u32,
@@ -129,6 +131,7 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     prop_oneof![
         2 => (0..STUDIES.len()).prop_map(Step::Submit),
+        4 => (0..STUDIES.len()).prop_map(Step::Enter),
         6 => (0..WORKERS.len(), 1_u32..4).prop_map(|(worker, shards)| Step::Lease { worker, shards }),
         2 => any::<usize>().prop_map(|lease| Step::Beat { lease }),
         8 => (any::<usize>(), 1_u8..8).prop_map(|(lease, runs)| Step::Commit { lease, runs }),
@@ -195,6 +198,11 @@ fn take(bench: &mut Bench, known: &mut Known, step: &Step) {
             let (name, seeds, shard_size) = STUDIES[*index];
             let submitted = bench.ask(study(name, seeds, shard_size)).unwrap();
             assert_eq!(submitted.existed, !known.submitted.insert(name));
+        }
+        Step::Enter(index) => {
+            let (name, seeds, shard_size) = STUDIES[*index];
+            let entered = bench.ask(enter_of(&study(name, seeds, shard_size)));
+            assert_eq!(entered.is_ok(), known.submitted.contains(name));
         }
         Step::Lease { worker, shards } => lease(bench, known, WORKERS[*worker], *shards),
         Step::Beat { lease } => with_lease(known, *lease, |known, worker, given| {
@@ -466,14 +474,16 @@ fn check(bench: &mut Bench, known: &mut Known) {
     for (name, ..) in STUDIES.iter().filter(|(name, ..)| known.submitted.clone().contains(name)) {
         let (runs, status) = (bench.runs(name), bench.status(name));
         let count = |state| runs.iter().filter(|run| run.state == state).count() as u64;
-        assert_eq!(status.planned, runs.len() as u64);
+        let unentered = status.planned - runs.len() as u64;
+        assert_eq!(status.unentered == 0, unentered == 0);
         assert_eq!(status.done, count(RunState::Done));
         assert_eq!(status.failed, count(RunState::Failed));
         assert_eq!(status.cancelled, count(RunState::Cancelled));
-        assert_eq!(status.open(), count(RunState::Pending));
+        assert_eq!(status.open(), count(RunState::Pending) + unentered);
         assert!(status.leased <= status.open());
-        assert_eq!(status.state == StudyState::Active, status.open() > 0);
-        assert_eq!(status.ended_ms == 0, status.open() > 0);
+        assert!(status.state != StudyState::Active || status.open() > 0);
+        assert!(status.state == StudyState::Active || count(RunState::Pending) == 0);
+        assert_eq!(status.ended_ms == 0, status.state == StudyState::Active);
         for run in runs {
             assert_eq!(run.state == RunState::Done, !run.part.is_empty());
             assert!(run.attempts <= SETTINGS.max_attempts);
@@ -514,7 +524,8 @@ fn history(bench: &mut Bench, steps: &[Step]) {
         take(bench, &mut known, step);
         check(bench, &mut known);
     }
-    for (name, ..) in STUDIES.iter().filter(|(name, ..)| known.submitted.contains(name)) {
+    for (name, seeds, shard_size) in STUDIES.iter().filter(|(name, ..)| known.submitted.contains(name)) {
+        bench.submit(study(name, seeds, *shard_size)).unwrap();
         let (study, reason, who) = (name.to_string(), String::new(), String::new());
         bench.ask(Pause { study, paused: false, reason, who }).unwrap();
     }

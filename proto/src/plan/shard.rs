@@ -51,17 +51,38 @@ impl ShardSpec {
 /// # Errors
 /// As [`cells`].
 pub fn shards(study: &Study) -> Result<impl Iterator<Item = ShardSpec> + '_, Error> {
-    let cells = cells(study)?;
     // A study that cannot be written as TOML is refused when it is submitted.
     let study_sha256 = study.to_toml().map(|text| sha256_hex(text.as_bytes())).unwrap_or_default();
-    Ok(cells.into_iter().flat_map(move |cell| {
+    shards_from(study, study_sha256, 0)
+}
+
+/// The shards of a study from the one at place `first` on, without planning those before it. `study_sha256` is the SHA-256 of the
+/// study's file.
+///
+/// # Errors
+/// As [`cells`].
+pub fn shards_from(
+    study: &Study,
+    study_sha256: String,
+    first: usize,
+) -> Result<impl Iterator<Item = ShardSpec> + '_, Error> {
+    let per_cell = shards_per_cell(study);
+    let cells = cells(study)?.into_iter().enumerate().skip(first / per_cell);
+    Ok(cells.flat_map(move |(index, cell)| {
         let settings = RunSettings::of(study, &cell);
-        study
-            .seeds
-            .chunks(study.shard_size as usize)
-            .map(|seeds| spec(study, &study_sha256, &cell, &settings, seeds))
-            .collect::<Vec<_>>()
+        let seeds = study.seeds.chunks(shard_size(study)).skip(first.saturating_sub(index * per_cell));
+        let study_sha256 = study_sha256.clone();
+        seeds.map(move |seeds| spec(study, &study_sha256, &cell, &settings, seeds))
     }))
+}
+
+/// How many shards each cell of a study has.
+pub fn shards_per_cell(study: &Study) -> usize {
+    study.seeds.len().div_ceil(shard_size(study)).max(1)
+}
+
+fn shard_size(study: &Study) -> usize {
+    (study.shard_size as usize).max(1)
 }
 
 fn spec(study: &Study, study_sha256: &str, cell: &Cell<'_>, settings: &RunSettings, seeds: &[u64]) -> ShardSpec {

@@ -115,7 +115,7 @@ pub fn a_late_worker_that_was_not_replaced_may_commit(bench: &mut Bench) {
 
 pub fn a_run_done_in_one_study_is_done_in_all(bench: &mut Bench) {
     bench.submit_small("one");
-    bench.ask(study("two", "3", 3)).unwrap();
+    bench.submit(study("two", "3", 3)).unwrap();
     let given = bench.lease_one("w");
     assert!(bench.ask(commit_of("w", &given, 0, &runs_of(&given))).unwrap());
     assert_eq!((bench.status("one").done, bench.status("two").done), (2, 2));
@@ -127,7 +127,7 @@ pub fn a_run_done_in_one_study_is_done_in_all(bench: &mut Bench) {
 /// Both studies' workers train the same runs; the first commit counts, the second changes nothing and is no error.
 pub fn a_run_of_a_leased_shard_done_elsewhere_is_done_once(bench: &mut Bench) {
     bench.submit_small("one");
-    bench.ask(study("two", "3", 3)).unwrap();
+    bench.submit(study("two", "3", 3)).unwrap();
     let one = bench.lease_one("w");
     let two = bench.lease_one("v");
     assert!(bench.ask(commit_of("w", &one, 0, &runs_of(&one))).unwrap());
@@ -141,11 +141,11 @@ pub fn a_run_of_a_leased_shard_done_elsewhere_is_done_once(bench: &mut Bench) {
 pub fn a_new_study_reuses_what_is_done(bench: &mut Bench) {
     bench.submit_small("one");
     bench.finish_all("w");
-    let two = bench.ask(study("two", "3", 2)).unwrap();
-    assert_eq!((two.reused, two.status.done, two.status.state), (6, 6, StudyState::Active));
+    let two = bench.submit(study("two", "3", 2)).unwrap();
+    assert_eq!((two.entered.reused, two.status.done, two.status.state), (6, 6, StudyState::Active));
     assert_eq!(bench.lease("w", 9).iter().map(|given| given.runs.len()).sum::<usize>(), 3);
     let three = bench.submit_small("three");
-    assert_eq!((three.reused, three.status.state), (6, StudyState::Finished));
+    assert_eq!((three.entered.reused, three.status.state), (6, StudyState::Finished));
     assert_eq!(three.status.ended_ms, bench.now_ms);
     assert!(bench.runs("three").iter().all(|run| run.part.starts_with("studies/one/")));
 }

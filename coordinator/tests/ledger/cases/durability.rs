@@ -99,7 +99,7 @@ pub fn a_manifest_has_one_writer_at_a_time_and_one_that_was_late_makes_it_stale(
 }
 
 pub fn pages_list_every_run_once(bench: &mut Bench) {
-    bench.ask(study("one", "5", 2)).unwrap();
+    bench.submit(study("one", "5", 2)).unwrap();
     let given = bench.lease("w", 9);
     let some = runs_of(&given[4]);
     assert!(bench.ask(commit_of("w", &given[4], 0, &some)).unwrap());

@@ -12,7 +12,7 @@ use crate::bench::{Bench, SETTINGS, lease_of, runs_of, study};
 
 pub fn leases_follow_submission_and_plan(bench: &mut Bench) {
     bench.submit_small("b");
-    bench.ask(study("a", "[7, 8]", 2)).unwrap();
+    bench.submit(study("a", "[7, 8]", 2)).unwrap();
     let leases = bench.lease("w", 5);
     let studies: Vec<&str> = leases.iter().map(|given| given.study.as_str()).collect();
     assert_eq!(studies, ["b", "a", "b", "a", "b"]);

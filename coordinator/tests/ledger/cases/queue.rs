@@ -13,8 +13,8 @@ fn studies(leases: &[Given]) -> Vec<&str> {
 
 /// The second study's runs are twice the work, so that it gets half the shards.
 pub fn studies_of_one_priority_share_by_the_work_that_is_leased(bench: &mut Bench) {
-    bench.ask(study_that("light", "4", 1, "[training]\nepochs = 50\n")).unwrap();
-    bench.ask(study_that("heavy", "4", 1, "[training]\nepochs = 100\n")).unwrap();
+    bench.submit(study_that("light", "4", 1, "[training]\nepochs = 50\n")).unwrap();
+    bench.submit(study_that("heavy", "4", 1, "[training]\nepochs = 100\n")).unwrap();
     let leases = bench.lease("w", 9);
     assert_eq!(studies(&leases), ["light", "heavy", "light", "light", "heavy", "light", "light", "heavy", "light"]);
     // What is done is not held any more: the study that has finished much is not put back for it.
@@ -33,16 +33,16 @@ fn register(bench: &mut Bench, worker: &str, cores: u32, gpu: &str) {
 const MODELS: &str = "[[models]]\nkind = \"lstm\"\n[[models]]\nkind = \"gru\"\nrequires = { gpu = \"h100\" }\n";
 
 pub fn workers_that_lack_what_is_needed_are_not_given_it(bench: &mut Bench) {
-    let plain = bench.ask(study_that("plain", "1", 1, "[[models]]\nkind = \"lstm\"\n[[models]]\nkind = \"gru\"\n"));
-    assert_eq!(plain.unwrap().reused, 0);
+    let plain = bench.submit(study_that("plain", "1", 1, "[[models]]\nkind = \"lstm\"\n[[models]]\nkind = \"gru\"\n"));
+    assert_eq!(plain.unwrap().entered.reused, 0);
     let leases = bench.lease("w", 9);
     for given in &leases {
         assert!(bench.ask(commit_of("w", given, 0, &runs_of(given))).unwrap());
     }
-    let picky = bench.ask(study_that("picky", "2", 1, MODELS)).unwrap();
-    assert_eq!(picky.reused, 6, "what a run needs is no part of what it is");
+    let picky = bench.submit(study_that("picky", "2", 1, MODELS)).unwrap();
+    assert_eq!(picky.entered.reused, 6, "what a run needs is no part of what it is");
     let needs_cores = format!("{MODELS}[requires]\ncores = 8\n");
-    bench.ask(study_that("large", "[7]", 1, &needs_cores)).unwrap();
+    bench.submit(study_that("large", "[7]", 1, &needs_cores)).unwrap();
     register(bench, "small", 4, "");
     register(bench, "cores", 8, "");
     register(bench, "card", 8, "NVIDIA H100 80GB");
@@ -59,7 +59,7 @@ pub fn workers_that_lack_what_is_needed_are_not_given_it(bench: &mut Bench) {
 }
 
 pub fn what_no_worker_has_is_told(bench: &mut Bench) {
-    bench.ask(study_that("picky", "1", 1, MODELS)).unwrap();
+    bench.submit(study_that("picky", "1", 1, MODELS)).unwrap();
     register(bench, "w", 4, "");
     assert_eq!(bench.status("picky").unmet, ["a graphics card h100"]);
     let About::Worker(worker) = bench.ask(Explain { what: "w".to_string() }).unwrap().about.remove(0) else { panic!() };
@@ -72,7 +72,7 @@ pub fn what_no_worker_has_is_told(bench: &mut Bench) {
 }
 
 pub fn work_ahead_is_given_while_there_is_plenty(bench: &mut Bench) {
-    bench.ask(study("one", "4", 1)).unwrap();
+    bench.submit(study("one", "4", 1)).unwrap();
     bench.register("w");
     bench.register("v");
     let first = bench.lease_one("w");

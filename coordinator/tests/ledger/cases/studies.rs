@@ -17,8 +17,8 @@ fn retry(bench: &mut Bench, study: &str) -> curvefleet_coordinator::ledger::retr
 }
 
 pub fn a_submitted_study_is_planned_into_shards_and_runs(bench: &mut Bench) {
-    let submitted = bench.ask(study("one", "5", 2)).unwrap();
-    assert_eq!((submitted.existed, submitted.reused), (false, 0));
+    let submitted = bench.submit(study("one", "5", 2)).unwrap();
+    assert_eq!((submitted.existed, submitted.entered.reused), (false, 0));
     assert_eq!(submitted.status.state, StudyState::Active);
     assert_eq!((submitted.status.planned, submitted.status.open()), (15, 15));
     assert_eq!(submitted.status.submitted_ms, bench.now_ms);
@@ -42,7 +42,7 @@ pub fn the_same_study_twice_is_the_same_study(bench: &mut Bench) {
 
 pub fn another_study_of_the_same_name_is_refused(bench: &mut Bench) {
     bench.submit_small("one");
-    let error = bench.ask(study("one", "3", 2)).unwrap_err();
+    let error = bench.submit(study("one", "3", 2)).unwrap_err();
     assert!(matches!(error, Error::OtherStudy(_)));
     assert!(error.to_string().contains("another name") && error.to_string().contains("reused"), "{error}");
     assert_eq!(bench.status("one").planned, 6);

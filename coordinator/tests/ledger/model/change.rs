@@ -6,6 +6,7 @@ use curvefleet_coordinator::ledger::Error;
 use curvefleet_coordinator::ledger::backoff::backoff_ms;
 use curvefleet_coordinator::ledger::cancel::Cancel;
 use curvefleet_coordinator::ledger::commit::Commit;
+use curvefleet_coordinator::ledger::enter::{Enter, Entered, Unentered};
 use curvefleet_coordinator::ledger::fail::Fail;
 use curvefleet_coordinator::ledger::heartbeat::{Heard, Heartbeat, Held, Renewed};
 use curvefleet_coordinator::ledger::lease::{ANOTHER_WORKER_MS, Given, Lease, Leased};
@@ -30,7 +31,7 @@ impl Model {
             if self.studies[study].submit.hash != submit.hash {
                 return Err(Error::OtherStudy(name.clone()));
             }
-            return Ok(Submitted { status: self.status(now_ms, study), existed: true, reused: 0 });
+            return Ok(Submitted { status: self.status(now_ms, study), existed: true, entered: self.entered(study) });
         }
         let study = self.studies.len();
         self.studies.push(Study {
@@ -42,31 +43,70 @@ impl Model {
             committed_ms: 0,
             submitted_ms: now_ms,
             ended_ms: 0,
+            entered: 0,
+            reused: 0,
             changes: 0,
             manifest_changes: Some(0),
             manifest_runs: 0,
             manifest_claim: 0,
             manifest_until_ms: 0,
         });
-        let mut reused = 0;
+        self.audit(now_ms, &submit.who, "submit", name, "");
+        let entered = self.enter_next(now_ms, study);
+        Ok(Submitted { status: self.status(now_ms, study), existed: false, entered })
+    }
+
+    fn entered(&self, study: usize) -> Entered {
+        Entered { left: self.unentered(study), reused: self.studies[study].reused }
+    }
+
+    pub fn enter(&mut self, now_ms: u64, enter: &Enter) -> Result<Entered, Error> {
+        let study = self.find(&enter.study.name)?;
+        if self.studies[study].submit.hash != enter.hash {
+            return Err(Error::OtherStudy(enter.study.name.clone()));
+        }
+        Ok(self.enter_next(now_ms, study))
+    }
+
+    pub fn list_unentered(&self) -> Vec<Unentered> {
+        let unentered = (0..self.studies.len()).filter(|study| self.unentered(*study) > 0);
+        let submits = unentered.map(|study| &self.studies[study].submit);
+        submits.map(|submit| Unentered { toml: submit.toml.clone(), hash: submit.hash.clone() }).collect()
+    }
+
+    /// Enters shard after shard until enough runs are; those of a study that was given up since are given up, too.
+    fn enter_next(&mut self, now_ms: u64, study: usize) -> Entered {
+        let submit = self.studies[study].submit.clone();
         let cells = plan::cells(&submit.study).unwrap();
-        for (place, spec) in plan::shards(&submit.study).unwrap().enumerate() {
+        let (mut runs, mut changed) = (0, false);
+        for (place, spec) in plan::shards(&submit.study).unwrap().enumerate().skip(self.studies[study].entered) {
+            if runs >= SETTINGS.runs_entered_at_once as usize {
+                break;
+            }
             let is_cell = |cell: &&plan::Cell<'_>| plan::RunSettings::of(&submit.study, cell) == spec.settings;
             let work = plan::work::of(&submit.study, cells.iter().find(is_cell).unwrap());
             let work_ms = (work.core_seconds() * 1e3).clamp(1.0, 1e12) as u64;
+            runs += spec.seeds.len();
             self.shards.push(new_shard(study, place as u64, spec, work_ms));
+            self.studies[study].entered += 1;
             let shard = self.shards.len() - 1;
+            if self.studies[study].state != StudyState::Active {
+                self.shards[shard].state = ShardState::Closed;
+                self.shards[shard].runs.iter_mut().for_each(|run| run.state = RunState::Cancelled);
+                changed = true;
+                continue;
+            }
             let adopted = self.adopt(shard);
             if adopted > 0 {
                 self.settle(now_ms, shard);
+                changed = true;
             }
-            reused += adopted;
+            self.studies[study].reused += adopted;
         }
-        if reused > 0 {
+        if changed {
             self.changed(now_ms, study);
         }
-        self.audit(now_ms, &submit.who, "submit", name, "");
-        Ok(Submitted { status: self.status(now_ms, study), existed: false, reused })
+        self.entered(study)
     }
 
     pub fn register(&mut self, now_ms: u64, register: &Register) {
@@ -572,7 +612,7 @@ impl Model {
 
     /// Runs of a study have changed, and may have been its last.
     fn changed(&mut self, now_ms: u64, study: usize) {
-        let open = self.count(study, RunState::Pending);
+        let open = self.count(study, RunState::Pending) + self.unentered(study);
         let study = &mut self.studies[study];
         study.changes += 1;
         if study.state == StudyState::Active && open == 0 {

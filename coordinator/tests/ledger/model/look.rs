@@ -9,6 +9,7 @@ use curvefleet_coordinator::ledger::runs::{self, ListRuns, Place};
 use curvefleet_coordinator::ledger::state::{RunState, StudyState};
 use curvefleet_coordinator::ledger::study::{self, GetStudy, Status};
 use curvefleet_coordinator::ledger::workers::Worker;
+use curvefleet_proto::plan;
 use curvefleet_proto::requirement::Requirement;
 
 use super::{Model, Run, Shard, ShardState};
@@ -21,8 +22,8 @@ impl Model {
     pub fn status(&self, now_ms: u64, study: usize) -> Status {
         let leased = self.shards.iter().filter(|shard| shard.study == study && shard.state == ShardState::Leased);
         let leased = leased.map(|shard| shard.pending().count() as u64).sum();
-        let runs = self.shards.iter().filter(|shard| shard.study == study).map(|shard| shard.runs.len() as u64);
-        let planned = runs.sum();
+        let shards = plan::shards(&self.studies[study].submit.study).unwrap();
+        let planned = shards.map(|shard| shard.seeds.len() as u64).sum();
         let study_index = study;
         let study = &self.studies[study];
         Status {
@@ -42,6 +43,7 @@ impl Model {
             ended_ms: study.ended_ms,
             manifest_runs: study.manifest_runs,
             manifest_current: study.manifest_changes == Some(study.changes),
+            unentered: self.unentered(study_index),
             unmet: self.unmet(now_ms, study_index),
         }
     }

@@ -19,7 +19,7 @@ use curvefleet_coordinator::ledger::state::{RunState, ShardState, StudyState};
 use curvefleet_coordinator::ledger::submit::Submit;
 use curvefleet_coordinator::ledger::tokens::Token;
 use curvefleet_coordinator::ledger::{Error, Reply, Request};
-use curvefleet_proto::plan::ShardSpec;
+use curvefleet_proto::plan::{self, ShardSpec};
 
 /// All there is.
 #[derive(Default)]
@@ -62,6 +62,9 @@ struct Study {
     committed_ms: u64,
     submitted_ms: u64,
     ended_ms: u64,
+    /// Shards of its plan, from the first on, that are entered, and how many of their runs were done already.
+    entered: usize,
+    reused: u64,
     /// How often its runs changed for a manifest to show.
     changes: u64,
     /// What the manifest shows; `None` after a late writer.
@@ -130,6 +133,8 @@ impl Model {
     pub fn answer(&mut self, now_ms: u64, request: &Request) -> Result<Reply, Error> {
         match request {
             Request::Submit(submit) => self.submit(now_ms, submit).map(Reply::Submit),
+            Request::Enter(enter) => self.enter(now_ms, enter).map(Reply::Enter),
+            Request::ListUnentered(_) => Ok(Reply::ListUnentered(self.list_unentered())),
             Request::CheckRuns(check) => Ok(Reply::CheckRuns(self.check_runs(check))),
             Request::ListStudies(_) => Ok(Reply::ListStudies(self.list_studies(now_ms))),
             Request::GetStudy(get) => self.get_study(now_ms, get).map(Reply::GetStudy),
@@ -172,6 +177,12 @@ impl Model {
     fn find(&self, name: &str) -> Result<usize, Error> {
         let found = self.studies.iter().position(|study| study.submit.study.name == name);
         found.ok_or_else(|| Error::NoStudy(name.to_string()))
+    }
+
+    /// Shards of a study that are not entered yet.
+    fn unentered(&self, study: usize) -> u64 {
+        let study = &self.studies[study];
+        (plan::shards(&study.submit.study).unwrap().count() - study.entered) as u64
     }
 
     /// The shards of a study, by index.
