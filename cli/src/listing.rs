@@ -73,14 +73,6 @@ pub fn time(milliseconds: u64) -> String {
     format!("{date} {} UTC", clock.trim_start_matches('T').trim_end_matches('Z').replace('-', ":"))
 }
 
-/// A time as ISO 8601 has it: `2026-01-31T12:00:00Z`.
-pub fn iso_time(milliseconds: u64) -> String {
-    let time = std::time::UNIX_EPOCH + Duration::from_millis(milliseconds);
-    let name = curvefleet_analysis::report::time::folder_name(time);
-    let (date, clock) = name.split_at(name.len().min(10));
-    format!("{date}{}", clock.replace('-', ":"))
-}
-
 /// A number of bytes: `512 B`, `12.3 MB`.
 pub fn bytes(bytes: u64) -> String {
     let units = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
@@ -126,6 +118,5 @@ mod tests {
         assert_eq!(duration(Duration::from_secs(3_725)), "1 h 2 min");
         assert_eq!(flop(2.5e12), "2.500 TFLOP");
         assert_eq!([bytes(512), bytes(12_340_000)], ["512 B", "12.3 MB"]);
-        assert_eq!(iso_time(1_769_860_800_000), "2026-01-31T12:00:00Z");
     }
 }

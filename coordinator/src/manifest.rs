@@ -1,23 +1,28 @@
-//! Writes manifests into the store: the list of a study's runs that lets its folder be read without a coordinator.
+//! Writes manifests into the store: the list of a study's runs that lets its folder be read without a coordinator; and beside each the
+//! study's description for repositories.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt32Array, UInt64Array};
-use curvefleet_proto::artifact::{MANIFEST_METADATA, MANIFEST_SCHEMA, manifest_key, study_key};
+use curvefleet_proto::artifact::{MANIFEST_METADATA, MANIFEST_SCHEMA, crate_key, manifest_key, sha256_hex, study_key};
+use curvefleet_proto::ro_crate::{Crate, Place, Training};
 use curvefleet_proto::store::Store;
+use curvefleet_proto::study::file;
 use object_store::ObjectStoreExt as _;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 use tokio::runtime::RuntimeFlavor;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use crate::ledger::manifest::{Abandon, Claim, Entry, ReadPage, Stale, StaleManifests, Written};
+use crate::ledger::origin::{Origin, Trained};
 use crate::ledger::study::GetStudy;
 use crate::ledger::{self, Handle};
 
@@ -30,6 +35,9 @@ const RUNS_PER_INTERVAL_SECOND: u64 = 20_000;
 const PAGE_ROWS: u32 = 8_192;
 /// Many commits in quick succession end up in one look at what is stale.
 const COALESCE: Duration = Duration::from_millis(200);
+
+/// Columns of numbers that grow or differ little from row to row, for which differences are smaller than a dictionary.
+const BY_DIFFERENCE: [&str; 4] = ["seed", "committed_ms", "started_ms", "ended_ms"];
 
 /// How long to wait for another coordinator that writes the same manifest before looking again.
 const CLAIM_AGAIN: Duration = Duration::from_millis(250);
@@ -95,23 +103,31 @@ impl Manifests {
         }
     }
 
-    /// Puts a study's file and its manifest into the store; says up to which change and how many runs. The file is there since the
-    /// study was submitted; but where two coordinators were given two studies of one name, it may be the one that was refused.
+    /// Puts a study's file, its manifest and its description into the store; says up to which change and how many runs. The file is
+    /// there since the study was submitted; but where two coordinators were given two studies of one name, it may be the one that was
+    /// refused.
     async fn put(&self, study: &str) -> Result<(u64, u64), Error> {
         let toml = self.ledger.ask(GetStudy { name: study.to_string() }).await?.toml;
-        self.store.objects().put(&study_key(study).as_str().into(), toml.into()).await?;
+        self.store.objects().put(&study_key(study).as_str().into(), toml.clone().into()).await?;
+        let mut summary = Summary::default();
         let mut page = self.page(study, None).await?;
         let changes = page.changes;
-        let mut runs = page.entries.len() as u64;
+        summary.add(&page.entries);
         let mut writer = encode(new_writer(study)?, page.entries).await?;
         while let Some(after) = page.next {
             page = self.page(study, Some(after)).await?;
-            runs += page.entries.len() as u64;
+            summary.add(&page.entries);
             writer = encode(writer, page.entries).await?;
         }
         let bytes = blocking(move || writer.into_inner()).await?;
+        let files = [("study.toml", toml.as_bytes()), ("manifest.parquet", &bytes)];
+        let described = summary.describe(&toml, files);
         self.store.objects().put(&manifest_key(study).as_str().into(), bytes.into()).await?;
-        Ok((changes, runs))
+        match described {
+            Ok(text) => drop(self.store.objects().put(&crate_key(study).as_str().into(), text.into()).await?),
+            Err(error) => tracing::warn!(study, %error, "the study cannot be described for repositories"),
+        }
+        Ok((changes, summary.runs))
     }
 
     async fn page(&self, study: &str, after: Option<(u64, u64)>) -> Result<ledger::manifest::Page, ledger::Error> {
@@ -182,12 +198,66 @@ impl Manifests {
     }
 }
 
+/// What a description says of a manifest's rows.
+#[derive(Debug, Default)]
+struct Summary {
+    /// Rows.
+    runs: u64,
+    /// Those of them that are done.
+    done: u64,
+    /// When the last one was committed, in milliseconds since 1970.
+    committed_ms: u64,
+    training: Training,
+}
+
+impl Summary {
+    fn add(&mut self, entries: &[Entry]) {
+        self.runs += entries.len() as u64;
+        for entry in entries {
+            self.done += u64::from(entry.part.is_some());
+            self.committed_ms = self.committed_ms.max(entry.committed_ms.unwrap_or(0));
+            if let Some(training) = &entry.training {
+                let origin = &training.origin;
+                self.training.add_machine(&origin.backend, &origin.device);
+                self.training.add_program(&origin.version, &origin.git_commit);
+                self.training.add_times(training.trained.started_ms, training.trained.ended_ms);
+            }
+        }
+    }
+
+    /// The description of the study in its folder, which holds these files.
+    fn describe(&self, toml: &str, files: [(&str, &[u8]); 2]) -> Result<String, curvefleet_proto::study::Error> {
+        let study = file::parse(toml).and_then(|parsed| parsed.resolve_stored())?;
+        let files: BTreeMap<String, (u64, String)> = files
+            .into_iter()
+            .map(|(name, bytes)| (name.to_string(), (bytes.len() as u64, sha256_hex(bytes))))
+            .collect();
+        let described = Crate {
+            study: &study,
+            study_sha256: &sha256_hex(toml.as_bytes()),
+            place: Place::Store,
+            files: &files,
+            training: &self.training,
+            runs: self.done,
+            license: None,
+            published_ms: self.committed_ms,
+        };
+        Ok(described.to_json())
+    }
+}
+
 fn new_writer(study: &str) -> Result<ArrowWriter<Vec<u8>>, ParquetError> {
-    let properties = WriterProperties::builder()
+    let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_key_value_metadata(Some(vec![KeyValue::new(MANIFEST_METADATA.to_string(), study.to_string())]))
-        .build();
-    ArrowWriter::try_new(Vec::new(), MANIFEST_SCHEMA.clone(), Some(properties))
+        // No two rows have one: a dictionary would hold them all.
+        .set_column_dictionary_enabled(ColumnPath::from("run"), false);
+    for column in BY_DIFFERENCE {
+        properties = properties
+            .set_column_dictionary_enabled(ColumnPath::from(column), false)
+            .set_column_encoding(ColumnPath::from(column), Encoding::DELTA_BINARY_PACKED);
+    }
+    ArrowWriter::try_new(Vec::new(), MANIFEST_SCHEMA.clone(), Some(properties.build()))
 }
 
 /// Adds rows; encoding is work for a thread that no request waits on.
@@ -220,6 +290,9 @@ fn batch(entries: &[Entry]) -> Result<RecordBatch, ParquetError> {
     fn number(entries: &[Entry], of: impl Fn(&Entry) -> Option<u64>) -> ArrayRef {
         Arc::new(entries.iter().map(of).collect::<UInt64Array>())
     }
+    let origin = |of: fn(&Origin) -> &str| maybe_text(entries, move |entry| Some(of(&entry.training.as_ref()?.origin)));
+    let trained = |of: fn(Trained) -> u64| number(entries, |entry| Some(of(entry.training.as_ref()?.trained)));
+    let resumed = entries.iter().map(|entry| Some(entry.training.as_ref()?.trained.resumed_after_epoch));
     let columns: Vec<ArrayRef> = vec![
         text(entries, |entry| &entry.run),
         text(entries, |entry| &entry.data),
@@ -237,6 +310,90 @@ fn batch(entries: &[Entry]) -> Result<RecordBatch, ParquetError> {
         number(entries, |entry| entry.committed_ms),
         Arc::new(UInt32Array::from_iter_values(entries.iter().map(|entry| entry.attempts))),
         maybe_text(entries, |entry| entry.error.as_deref()),
+        origin(|origin| &origin.study_sha256),
+        origin(|origin| &origin.data_sha256),
+        origin(|origin| &origin.version),
+        origin(|origin| &origin.git_commit),
+        origin(|origin| &origin.backend),
+        origin(|origin| &origin.device),
+        origin(|origin| &origin.cpu_features),
+        trained(|trained| trained.started_ms),
+        trained(|trained| trained.ended_ms),
+        Arc::new(resumed.collect::<UInt32Array>()),
     ];
     Ok(RecordBatch::try_new(MANIFEST_SCHEMA.clone(), columns)?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const RUNS: u64 = 1_000_000;
+    /// Most bytes of the manifest of a million runs: what docs/artifacts.md promises.
+    const MOST_BYTES: usize = 100_000_000;
+
+    /// The runs of a large study from a place on: a hundred workers on ten kinds of machine, ten seeds in a shard, and `runs_per_part`.
+    fn entries(from: u64, runs_per_part: u64) -> Vec<Entry> {
+        let digest = |what: &str, n: u64| sha256_hex(format!("{what} {n}").as_bytes());
+        let origin = |n: u64| {
+            let cpu_features = "aes avx avx2 bmi1 bmi2 f16c fma popcnt sse3 sse4.1 sse4.2 ssse3".to_string();
+            Arc::new(Origin {
+                study_sha256: digest("study", 0),
+                data_sha256: digest("data", 0),
+                version: "0.1.0".to_string(),
+                git_commit: digest("commit", 0)[..40].to_string(),
+                backend: "cpu/avx2".to_string(),
+                device: format!("Processor of the kind {n}"),
+                cpu_features,
+            })
+        };
+        let origins: Vec<_> = (0..10).map(origin).collect();
+        let entry = |n: u64| {
+            let (shard, part) = (n / 10, n / runs_per_part);
+            let noise = u64::from_str_radix(&digest("time", n)[..4], 16).unwrap();
+            let ended_ms = 1_800_000_000_000 + part * 977 + noise;
+            Entry {
+                place: (shard, n % 10),
+                run: digest("run", n)[..32].to_string(),
+                data: "movements".to_string(),
+                condition: format!("emotion {}/emotion {}", n / 50_000, n / 50_000 + 1),
+                labels: if n / 25_000 % 2 == 0 { "true" } else { "shuffled" }.to_string(),
+                model: "lstm".to_string(),
+                seed: n % 25_000,
+                shard: digest("shard", shard)[..16].to_string(),
+                state: "done".to_string(),
+                part: Some(format!("studies/large/curves/{}-1-0.parquet", &digest("part", part)[..16])),
+                size_bytes: Some(20_000 * runs_per_part + noise),
+                sha256: Some(digest("bytes", part)),
+                fence: Some(1),
+                worker: Some(format!("node-{:03}", part % 100)),
+                committed_ms: Some(ended_ms + 50),
+                attempts: 0,
+                error: None,
+                training: Some(crate::ledger::origin::Training {
+                    origin: origins[(part % 10) as usize].clone(),
+                    trained: Trained { started_ms: ended_ms - 60_000 - noise, ended_ms, resumed_after_epoch: 0 },
+                }),
+            }
+        };
+        (from..(from + u64::from(PAGE_ROWS)).min(RUNS)).map(entry).collect()
+    }
+
+    fn size(runs_per_part: u64) -> usize {
+        let mut writer = new_writer("large").unwrap();
+        for from in (0..RUNS).step_by(PAGE_ROWS as usize) {
+            writer.write(&batch(&entries(from, runs_per_part)).unwrap()).unwrap();
+        }
+        writer.into_inner().unwrap().len()
+    }
+
+    #[test]
+    fn the_manifest_of_a_million_runs_is_small() {
+        for runs_per_part in [1_000, 10] {
+            let bytes = size(runs_per_part);
+            println!("{RUNS} runs, {runs_per_part} in a part: {bytes} bytes");
+            assert!(bytes < MOST_BYTES, "{bytes} bytes with {runs_per_part} runs in a part");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! studies/<study>/study.toml
 //! studies/<study>/manifest.parquet
+//! studies/<study>/ro-crate-metadata.json
 //! studies/<study>/curves/<shard>-<fence>-<n>.parquet
 //! studies/<study>/reports/<time>/index.html
 //! studies/<study>/diverged/<run>-<fence>.parquet
@@ -23,6 +24,8 @@ use crate::plan::RunId;
 pub const DATASET_METADATA: &str = "curvefleet.dataset";
 /// Key-value metadata of a curve part: JSON of [`PartProvenance`].
 pub const PART_METADATA: &str = "curvefleet.part";
+/// Key-value metadata of a part that the rows of others were moved into: JSON list with the [`PartProvenance`] of each of those.
+pub const PARTS_METADATA: &str = "curvefleet.parts";
 /// Key-value metadata of a manifest: the study's name.
 pub const MANIFEST_METADATA: &str = "curvefleet.manifest";
 
@@ -39,6 +42,11 @@ pub fn study_key(study: &str) -> String {
 /// The list of a study's runs and their curve parts.
 pub fn manifest_key(study: &str) -> String {
     format!("studies/{study}/manifest.parquet")
+}
+
+/// The study described for repositories and people ([`crate::ro_crate`]).
+pub fn crate_key(study: &str) -> String {
+    format!("studies/{study}/{}", crate::ro_crate::FILE)
 }
 
 /// A curve part: the `n`-th commit under the lease `fence` of `shard`. Two leases never share a fence, so two workers never write one key.
@@ -112,6 +120,14 @@ pub struct PartProvenance {
     pub runs: Vec<RunProvenance>,
 }
 
+/// Where the rows of a part come from, from the values of its metadata: one entry for a part as it was committed, one for each part
+/// that its rows were moved from, none where the metadata do not say.
+pub fn provenance<'a>(value_of: impl Fn(&str) -> Option<&'a str>) -> Vec<PartProvenance> {
+    let committed = value_of(PART_METADATA).and_then(|text| serde_json::from_str(text).ok());
+    let moved = value_of(PARTS_METADATA).and_then(|text| serde_json::from_str::<Vec<PartProvenance>>(text).ok());
+    committed.into_iter().chain(moved.into_iter().flatten()).collect()
+}
+
 /// How one run of a part was trained.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RunProvenance {
@@ -145,7 +161,8 @@ pub static CURVE_SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
 /// The figures that a network's predictions are scored by, in the order of the columns `validation_*` and `test_*`.
 pub const SCORES: [&str; 5] = ["loss", "accuracy", "precision", "recall", "f1"];
 
-/// Manifest: one row per run that is done or failed, in the plan's order. Part columns are null for failed runs.
+/// Manifest: one row per run that is done or failed, in the plan's order. Columns of the part and of the training are null for failed
+/// runs, the latter also for runs that an older program committed.
 pub static MANIFEST_SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
     let mut fields = run_fields();
     fields.extend([
@@ -162,6 +179,19 @@ pub static MANIFEST_SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
         Field::new("committed_ms", DataType::UInt64, true),
         Field::new("attempts", DataType::UInt32, false),
         Field::new("error", DataType::Utf8, true),
+        // How it was trained: as in [`PartProvenance`], of the study that trained it.
+        Field::new("study_sha256", DataType::Utf8, true),
+        Field::new("data_sha256", DataType::Utf8, true),
+        Field::new("version", DataType::Utf8, true),
+        Field::new("git_commit", DataType::Utf8, true),
+        Field::new("backend", DataType::Utf8, true),
+        Field::new("device", DataType::Utf8, true),
+        // Separated by spaces.
+        Field::new("cpu_features", DataType::Utf8, true),
+        // As in [`RunProvenance`].
+        Field::new("started_ms", DataType::UInt64, true),
+        Field::new("ended_ms", DataType::UInt64, true),
+        Field::new("resumed_after_epoch", DataType::UInt32, true),
     ]);
     Arc::new(Schema::new(fields))
 });

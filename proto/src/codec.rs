@@ -118,7 +118,7 @@ mod tests {
         let commit = CommitRequest {
             worker: "w".to_string(),
             fence: u64::MAX,
-            runs: vec![CommittedRun { run: "r".to_string(), log: "x".repeat(300) }; 3],
+            runs: vec![CommittedRun { run: "r".to_string(), log: "x".repeat(300), ..CommittedRun::default() }; 3],
             ..CommitRequest::default()
         };
         assert_eq!(count(&commit.encode_to_vec()), 5);

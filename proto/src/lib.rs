@@ -11,6 +11,7 @@
 //! - [`access`]: how a program reaches a coordinator: certificates and token
 //! - [`codec`]: the codec of messages, which bounds them
 //! - [`artifact`]: keys and Parquet schemas of what lies in the store
+//! - [`ro_crate`]: a study described for repositories
 //! - [`store`]: opening the object store that a URL names
 //! - [`limits`]: bounds on messages, batches and names, each with its reason
 //! - [`v1`]: the gRPC messages and services of `proto/curvefleet/v1`
@@ -21,6 +22,7 @@ pub mod codec;
 pub mod limits;
 pub mod plan;
 pub mod requirement;
+pub mod ro_crate;
 pub mod store;
 pub mod study;
 

@@ -52,6 +52,8 @@ pub const MAX_AUDIT_PER_PAGE: u32 = 1_000;
 pub const MAX_STREAMS_PER_CONNECTION: u32 = 256;
 /// Longest name of a study, data set, model, class or worker, in bytes.
 pub const MAX_NAME_BYTES: usize = 120;
+/// Most features of a processor that a commit names; the longest lists of today have a tenth.
+pub const MAX_CPU_FEATURES: usize = 256;
 /// Longest error sentence kept with an attempt, in bytes.
 pub const MAX_ERROR_BYTES: usize = 4 << 10;
 /// Longest log kept with an attempt, in bytes; a worker sends the last lines.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch};
 use bytes::{Bytes, BytesMut};
-use curvefleet_proto::artifact::{PART_METADATA, PartProvenance, SCORES, sha256_hex};
+use curvefleet_proto::artifact::{PartProvenance, SCORES, provenance, sha256_hex};
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -48,8 +48,8 @@ pub struct CurveRow {
 pub struct Part {
     /// Its rows, in its order.
     pub rows: Vec<CurveRow>,
-    /// Where it comes from, if it says so.
-    pub provenance: Option<PartProvenance>,
+    /// Where its rows come from, as far as it says so.
+    pub provenance: Vec<PartProvenance>,
 }
 
 /// Why a part's runs are missing. The messages are half sentences that follow the part's key.
@@ -133,9 +133,7 @@ pub fn decode(bytes: Bytes) -> Result<Part, Problem> {
 fn decode_all(bytes: Bytes) -> Result<Part, String> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| error.to_string())?;
     let metadata = builder.metadata().file_metadata().key_value_metadata();
-    let provenance = metadata
-        .and_then(|pairs| pairs.iter().find(|pair| pair.key == PART_METADATA))
-        .and_then(|pair| serde_json::from_str(pair.value.as_deref()?).ok());
+    let provenance = provenance(|key| metadata?.iter().find(|pair| pair.key == key)?.value.as_deref());
     let scores = SCORES.iter().flat_map(|score| [format!("validation_{score}"), format!("test_{score}")]);
     // The names of data set, condition and model are the manifest's: a reused run may carry another study's.
     let names: Vec<String> =

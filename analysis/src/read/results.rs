@@ -219,7 +219,7 @@ impl Gathering {
 
     /// Takes the rows of the part's runs; rows of runs that the manifest does not place in it are ignored.
     fn add_part(&mut self, part: &PartRef, found: Part, rows: &[&ManifestRow]) {
-        if let Some(provenance) = found.provenance {
+        for provenance in found.provenance {
             let name = format!("{} {} {}", provenance.version, provenance.backend, provenance.data_sha256);
             self.provenance.insert(name, provenance);
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::builder::{Float64Builder, ListBuilder};
-use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt32Array, UInt64Array};
+use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt32Array, UInt64Array, new_null_array};
 use arrow_schema::{DataType, Field};
 use curvefleet_proto::artifact::{
     CURVE_SCHEMA, MANIFEST_SCHEMA, SCORES, manifest_key, part_key, sha256_hex, study_key,
@@ -302,6 +302,9 @@ pub fn encode_manifest(entries: &[ManifestEntry]) -> Vec<u8> {
     columns.push(Arc::new(parts.iter().map(|part| part.as_ref().map(|_| 1)).collect::<UInt64Array>()));
     columns.push(Arc::new(entries.iter().map(|_| 1).collect::<UInt32Array>()));
     columns.push(texts(entries.iter().map(|entry| entry.error.as_deref())));
+    // How runs were trained: as where an older program committed them.
+    let unknown = MANIFEST_SCHEMA.fields().iter().skip(columns.len());
+    columns.extend(unknown.map(|field| new_null_array(field.data_type(), entries.len())).collect::<Vec<_>>());
     encode(RecordBatch::try_new(MANIFEST_SCHEMA.clone(), columns).unwrap())
 }
 

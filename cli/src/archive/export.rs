@@ -7,13 +7,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, cast::AsArray};
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, cast::AsArray, new_null_array};
 use bytes::Bytes;
 use curvefleet_analysis::read::manifest::{Outcome, PartRef};
 use curvefleet_analysis::read::part::read_bytes;
 use curvefleet_proto::artifact::{
-    MANIFEST_METADATA, MANIFEST_SCHEMA, PartProvenance, dataset_key, manifest_key, sha256_hex, study_folder, study_key,
+    MANIFEST_METADATA, MANIFEST_SCHEMA, dataset_key, manifest_key, sha256_hex, study_folder, study_key,
 };
+use curvefleet_proto::ro_crate::{self, Crate, Place, Training};
 use curvefleet_proto::store::Store;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
@@ -25,7 +26,6 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
 use super::part::decode;
-use super::ro_crate::{self, Crate};
 use super::verify::{Verified, fails, verify};
 use crate::failure::Failure;
 use crate::listing::counted;
@@ -63,7 +63,7 @@ struct Copy<'a> {
     to: &'a Store,
     /// What was written: size and SHA-256 by name.
     files: BTreeMap<String, (u64, String)>,
-    provenance: Vec<PartProvenance>,
+    training: Training,
 }
 
 /// Copies a study. On an error what was written is taken away again.
@@ -76,7 +76,7 @@ pub async fn export(from: &Store, study: &str, to: &Store, settings: &Settings) 
     }
     let verified = verify(from, study).await?;
     refuse_damage(&verified, settings)?;
-    let mut copy = Copy { from, to, files: BTreeMap::new(), provenance: Vec::new() };
+    let mut copy = Copy { from, to, files: BTreeMap::new(), training: Training::default() };
     let done = match copy.all(&verified, settings).await {
         Ok(()) => copy.read_back().await,
         error => error,
@@ -131,11 +131,12 @@ impl Copy<'_> {
         let described = Crate {
             study,
             study_sha256: &verified.study.sha256,
+            place: Place::Copy,
             files: &self.files,
-            provenance: &self.provenance,
-            runs: verified.whole.len(),
+            training: &self.training,
+            runs: verified.whole.len() as u64,
             license: settings.license.as_deref(),
-            made_ms: settings.now_ms,
+            published_ms: settings.now_ms,
         };
         let described = described.to_json();
         self.put(ro_crate::FILE, described.into()).await?;
@@ -149,7 +150,7 @@ impl Copy<'_> {
         let bytes = bytes.map_err(|problem| Failure::other(format!("the part {} {problem}", part.key)))?;
         let found =
             decode(bytes.clone()).map_err(|reason| Failure::other(format!("the part {} {reason}", part.key)))?;
-        self.provenance.extend(found.provenance);
+        found.provenance.iter().for_each(|part| self.training.add_part(part));
         self.put(key, bytes).await
     }
 
@@ -228,9 +229,6 @@ fn new_keys(verified: &Verified, folder: &str) -> Result<Vec<(PartRef, String)>,
 fn rewritten(bytes: Bytes, study: &str, keys: &HashMap<&str, &str>) -> Result<Vec<u8>, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| text(&error))?;
-    if builder.schema().fields() != MANIFEST_SCHEMA.fields() {
-        return Err("its columns are not those of a manifest".to_string());
-    }
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_key_value_metadata(Some(vec![KeyValue::new(MANIFEST_METADATA.to_string(), study.to_string())]))
@@ -238,12 +236,23 @@ fn rewritten(bytes: Bytes, study: &str, keys: &HashMap<&str, &str>) -> Result<Ve
     let mut writer =
         ArrowWriter::try_new(Vec::new(), MANIFEST_SCHEMA.clone(), Some(properties)).map_err(|error| text(&error))?;
     for batch in builder.build().map_err(|error| text(&error))? {
-        let batch = with_keys(&batch.map_err(|error| text(&error))?, keys)?;
+        let batch = with_keys(&whole(&batch.map_err(|error| text(&error))?)?, keys)?;
         for rows in kept(&batch)? {
             writer.write(&rows).map_err(|error| text(&error))?;
         }
     }
     writer.into_inner().map_err(|error| text(&error))
+}
+
+/// The rows with all columns of a manifest. Those that an older program did not write are null.
+fn whole(batch: &RecordBatch) -> Result<RecordBatch, String> {
+    let columns = MANIFEST_SCHEMA.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+        None if field.is_nullable() => Ok(new_null_array(field.data_type(), batch.num_rows())),
+        column => column.cloned().ok_or_else(|| format!("it has no column `{}`", field.name())),
+    });
+    let columns = columns.collect::<Result<Vec<_>, String>>()?;
+    RecordBatch::try_new(MANIFEST_SCHEMA.clone(), columns)
+        .map_err(|error| format!("its columns are not those of a manifest: {error}"))
 }
 
 /// The rows with their parts' keys in the copy; null for parts that have none.
@@ -274,7 +283,8 @@ mod tests {
     use super::*;
     use arrow_array::{UInt32Array, UInt64Array};
 
-    /// Three rows: one whose part is copied, one that was committed later, one that failed.
+    /// Three rows: one whose part is copied, one that was committed later, one that failed. As older programs wrote it, which knew
+    /// nothing of the training.
     fn manifest() -> RecordBatch {
         let text = |value: &str| -> ArrayRef { Arc::new(StringArray::from(vec![value; 3])) };
         let number = |values: [Option<u64>; 3]| -> ArrayRef { Arc::new(UInt64Array::from(values.to_vec())) };
@@ -297,17 +307,21 @@ mod tests {
             Arc::new(UInt32Array::from(vec![0, 0, 3])),
             maybe([None, None, Some("it broke")]),
         ];
-        RecordBatch::try_new(MANIFEST_SCHEMA.clone(), columns).unwrap()
+        let schema = MANIFEST_SCHEMA.project(&(0..columns.len()).collect::<Vec<_>>()).unwrap();
+        RecordBatch::try_new(Arc::new(schema), columns).unwrap()
     }
 
     #[test]
     fn a_copied_manifest_names_the_copied_parts_and_no_run_that_came_later() {
-        let mut writer = ArrowWriter::try_new(Vec::new(), MANIFEST_SCHEMA.clone(), None).unwrap();
-        writer.write(&manifest()).unwrap();
+        let manifest = manifest();
+        let mut writer = ArrowWriter::try_new(Vec::new(), manifest.schema(), None).unwrap();
+        writer.write(&manifest).unwrap();
         let bytes = Bytes::from(writer.into_inner().unwrap());
         let keys = HashMap::from([("studies/other/curves/s-1-1.parquet", "studies/one/curves/s-1-1.parquet")]);
         let copied = Bytes::from(rewritten(bytes, "one", &keys).unwrap());
-        let reader = ParquetRecordBatchReaderBuilder::try_new(copied).unwrap().build().unwrap();
+        let builder = ParquetRecordBatchReaderBuilder::try_new(copied).unwrap();
+        assert_eq!(builder.schema().fields(), MANIFEST_SCHEMA.fields());
+        let reader = builder.build().unwrap();
         let rows: Vec<(String, Option<String>)> = reader
             .flat_map(|batch| {
                 let batch = batch.unwrap();

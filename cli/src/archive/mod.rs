@@ -9,7 +9,6 @@
 //! - [`truth`]: what ledgers, manifests and study files name
 //! - [`garbage`]: what nothing names
 //! - [`export`]: a self-contained copy of a study
-//! - [`ro_crate`]: the description that repositories read
 
 pub mod check;
 pub mod export;
@@ -17,6 +16,5 @@ pub mod garbage;
 mod part;
 pub mod repair;
 pub mod rerun;
-mod ro_crate;
 pub mod truth;
 pub mod verify;

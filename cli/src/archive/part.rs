@@ -6,7 +6,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, RecordBatch};
 use bytes::Bytes;
-use curvefleet_proto::artifact::{CURVE_SCHEMA, PART_METADATA, PartProvenance, SCORES};
+use curvefleet_proto::artifact::{CURVE_SCHEMA, PartProvenance, SCORES, provenance};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 /// One epoch of a run, its numbers as bits, so that two are equal only if every bit is.
@@ -29,8 +29,8 @@ pub struct EpochBits {
 pub struct PartBits {
     /// The epochs of each run, in the part's order.
     pub runs: HashMap<String, Vec<EpochBits>>,
-    /// Where it comes from, if it says so.
-    pub provenance: Option<PartProvenance>,
+    /// Where its rows come from, as far as it says so.
+    pub provenance: Vec<PartProvenance>,
 }
 
 /// The columns with one number per row, in their order.
@@ -49,9 +49,8 @@ pub fn decode(bytes: Bytes) -> Result<PartBits, String> {
         return Err("its columns are not those of a curve part".to_string());
     }
     let metadata = builder.metadata().file_metadata().key_value_metadata();
-    let provenance = metadata.and_then(|pairs| pairs.iter().find(|pair| pair.key == PART_METADATA));
-    let provenance = provenance.and_then(|pair| serde_json::from_str(pair.value.as_deref()?).ok());
-    let mut part = PartBits { runs: HashMap::new(), provenance };
+    let value_of = |key: &str| metadata?.iter().find(|pair| pair.key == key)?.value.as_deref();
+    let mut part = PartBits { runs: HashMap::new(), provenance: provenance(value_of) };
     let names = figure_names();
     for batch in builder.build().map_err(|error| error.to_string())? {
         add(&mut part, &batch.map_err(|error| error.to_string())?, &names)?;

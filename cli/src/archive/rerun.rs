@@ -95,8 +95,7 @@ async fn one(
     let Outcome::Done(part) = row.outcome.clone() else {
         return Err(Failure::other(format!("the run {} is not done", row.run)));
     };
-    let (stored, provenance) = stored(store, &part, &row.run).await?;
-    let trained_on = provenance.map(|provenance| provenance.backend);
+    let (stored, trained_on) = stored(store, &part, &row.run).await?;
     let Some((spec, place)) = place else { return Ok(Rerun { row, trained_on, verdict: Verdict::OtherVersion }) };
     let trained = trained(store, cache, spec, place, device).await?;
     let verdict = match first_difference(&stored, &trained) {
@@ -109,13 +108,17 @@ async fn one(
     Ok(Rerun { row, trained_on, verdict })
 }
 
-async fn stored(store: &Store, part: &PartRef, run: &str) -> Result<(Vec<EpochBits>, Option<PartProvenance>), Failure> {
+/// The run's epochs, and the backend that it was trained on, if the part says so.
+async fn stored(store: &Store, part: &PartRef, run: &str) -> Result<(Vec<EpochBits>, Option<String>), Failure> {
     use curvefleet_analysis::read::part::Problem;
     let mut bits = read(store.objects(), part).await.map_err(|problem| match problem {
         Problem::Store(error) => fails(store, &error),
         problem => Failure::other(format!("the part {} {problem}", part.key)),
     })?;
-    Ok((bits.runs.remove(run).unwrap_or_default(), bits.provenance))
+    // Parts of older programs do not name their runs; they come from one place.
+    let holds = |part: &PartProvenance| part.runs.is_empty() || part.runs.iter().any(|held| held.run == run);
+    let backend = bits.provenance.into_iter().find(holds).map(|part| part.backend);
+    Ok((bits.runs.remove(run).unwrap_or_default(), backend))
 }
 
 /// Trains the run again: alone on a processor, with its whole pack on a device that trains packs.

@@ -139,6 +139,7 @@ impl Worker {
                 "seed {} on {} (none): 50 epochs; at the end training loss 0.1234, validation accuracy 0.900",
                 run.seed, self.name
             ),
+            ..CommittedRun::default()
         });
         let request = CommitRequest {
             worker: self.name.clone(),
@@ -148,6 +149,7 @@ impl Worker {
             part,
             size_bytes: 1,
             runs: runs.collect(),
+            origin: None,
         };
         let runs = request.runs.len() as u64;
         let began = Instant::now();

@@ -5,9 +5,10 @@ use std::collections::{HashMap, HashSet};
 use curvefleet_proto::artifact;
 
 use super::operation::Apply;
+use super::origin::Provenance;
 use super::shard::{Delta, Held};
 use super::sql::{Context, values};
-use super::{Error, attempt, register, reuse, shard};
+use super::{Error, attempt, origin, register, reuse, shard};
 
 /// A curve part to make done. The same commit again is accepted as the same, whatever has become of the lease.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Commit {
     pub sha256: String,
     /// The runs in it: id and log.
     pub runs: Vec<(String, String)>,
+    /// How they were trained; `None` where an older worker does not say so.
+    pub provenance: Option<Provenance>,
 }
 
 /// A run of the shard.
@@ -101,6 +104,9 @@ impl Commit {
 
     fn make_done(&self, context: &mut Context<'_>, held: &Held, rows: &HashMap<String, Row>) -> Result<(), Error> {
         let part_id = self.insert_part(context, held.id)?;
+        if let Some(provenance) = &self.provenance {
+            origin::record(context, part_id, provenance)?;
+        }
         let mut delta = Delta::default();
         let mut seen = HashSet::new();
         let (mut done, mut entries) = (Vec::new(), Vec::new());

@@ -1,10 +1,13 @@
 //! The rows of a study's manifest, and whether the manifest in the store shows them.
 
-use super::Error;
+use std::collections::HashSet;
+
 use super::operation::Apply;
+use super::origin::Training;
 use super::runs::Place;
 use super::sql::{Context, Row, values};
 use super::study::id_of;
+use super::{Error, origin};
 
 /// How long a claim keeps others away, in milliseconds: after that its coordinator is taken to be gone, ...
 const CLAIM_MS: u64 = 15_000;
@@ -85,6 +88,8 @@ pub struct Entry {
     pub attempts: u32,
     /// The last error.
     pub error: Option<String>,
+    /// How it was trained; `None` for failed runs, and where no one said so.
+    pub training: Option<Training>,
 }
 
 /// Asks for the right to write a study's manifest. One coordinator at a time has it, so that an older manifest does not overwrite a
@@ -134,10 +139,11 @@ impl Apply for ReadPage {
             .row("SELECT changes FROM studies WHERE id = ?1", values![study_id], |row| row.unsigned(0))?
             .unwrap_or_default();
         let (shard, run) = self.after.map_or((0, -1), |(shard, run)| (clamp(shard), clamp(run)));
-        let entries = context.rows(
+        let rows = context.rows(
             "SELECT shards.place, runs.place, runs.key, data, condition, labels, model, seed, shards.key, runs.state,
                     attempts, error, runs.worker,
-                    parts.key, parts.size_bytes, parts.sha256, parts.fence, parts.worker, parts.committed_ms
+                    parts.key, parts.size_bytes, parts.sha256, parts.fence, parts.worker, parts.committed_ms,
+                    parts.id
              FROM shards JOIN runs ON runs.shard_id = shards.id LEFT JOIN parts ON parts.id = runs.part_id
              WHERE shards.study_id = ?1 AND shards.place >= ?2 AND (shards.place > ?2 OR runs.place > ?3)
                AND runs.state IN ('done', 'failed')
@@ -145,20 +151,40 @@ impl Apply for ReadPage {
             values![study_id, shard, run, self.limit],
             read,
         )?;
-        let full = entries.len() >= self.limit as usize;
-        let next = entries.last().filter(|_| full).map(|entry| entry.place);
-        Ok(Page { changes, entries, next })
+        let full = rows.len() >= self.limit as usize;
+        let last = rows.last().map(|(entry, _)| entry.place);
+        let entries = with_training(context, study_id, (shard, run), rows)?;
+        Ok(Page { changes, entries, next: last.filter(|_| full) })
     }
+}
+
+/// The entries after a place, each with the row of its part, with what is known of their training.
+fn with_training(
+    context: &mut Context<'_>,
+    study_id: i64,
+    after: (i64, i64),
+    rows: Vec<(Entry, Option<i64>)>,
+) -> Result<Vec<Entry>, Error> {
+    let Some((last, _)) = rows.last() else { return Ok(Vec::new()) };
+    let last = (clamp(last.place.0), clamp(last.place.1));
+    let wanted: HashSet<&str> = rows.iter().map(|(entry, _)| entry.run.as_str()).collect();
+    let mut known = origin::of_runs(context, study_id, after, last, &wanted)?;
+    let known_of = |(entry, part_id): (Entry, Option<i64>)| {
+        let training = part_id.and_then(|id| known.remove(&(id, entry.run.clone())));
+        Entry { training, ..entry }
+    };
+    Ok(rows.into_iter().map(known_of).collect())
 }
 
 fn clamp(place: u64) -> i64 {
     i64::try_from(place).unwrap_or(i64::MAX)
 }
 
-fn read(row: &dyn Row) -> Result<Entry, Error> {
+/// An entry, and the row of its part.
+fn read(row: &dyn Row) -> Result<(Entry, Option<i64>), Error> {
     let unsigned = |column| Ok::<_, Error>(row.maybe_int(column)?.and_then(|number| u64::try_from(number).ok()));
     let filled = |text: String| Some(text).filter(|text| !text.is_empty());
-    Ok(Entry {
+    let entry = Entry {
         place: (row.unsigned(0)?, row.unsigned(1)?),
         run: row.text(2)?,
         data: row.text(3)?,
@@ -176,7 +202,9 @@ fn read(row: &dyn Row) -> Result<Entry, Error> {
         fence: unsigned(16)?,
         worker: row.maybe_text(17)?.or(filled(row.text(12)?)),
         committed_ms: unsigned(18)?,
-    })
+        training: None,
+    };
+    Ok((entry, row.maybe_int(19)?))
 }
 
 impl Apply for Claim {

@@ -8,7 +8,7 @@
 //!   [`retry`], [`lose`] (lost parts), [`register`], [`workers`] (their list), [`study`] (status), [`runs`] and [`logs`] (listings), [`check`],
 //!   [`manifest`] (rows for the manifest in the store), [`tokens`] (who may ask)
 //! - Shared steps: `shard` (where a shard goes when its runs have changed), `reuse` (runs done in other studies),
-//!   `attempt` and `audit` (the two diaries), [`backoff`]
+//!   `attempt` and `audit` (the two diaries), [`origin`] (how parts were trained), [`backoff`]
 //! - Machinery: [`operation`] (the list of all operations), [`sqlite`] (the database in a file), [`postgres`] (the
 //!   database that several coordinators share), [`direct`] (the ledger without a coordinator), [`writer`] (the one thread that owns it, and its [`Handle`]), [`error`]
 //!
@@ -69,6 +69,7 @@ pub mod logs;
 pub mod lose;
 pub mod manifest;
 pub mod operation;
+pub mod origin;
 pub mod pause;
 pub mod postgres;
 mod queue;

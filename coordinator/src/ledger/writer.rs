@@ -206,7 +206,7 @@ mod tests {
     fn commit(runs: usize) -> Commit {
         let runs = (0..runs).map(|run| (run.to_string(), String::new())).collect();
         let (worker, shard, part, sha256) = Default::default();
-        Commit { worker, shard, fence: 1, part, size_bytes: 1, sha256, runs }
+        Commit { worker, shard, fence: 1, part, size_bytes: 1, sha256, runs, provenance: None }
     }
 
     #[tokio::test]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use curvefleet_proto::limits::{
-    MAX_ERROR_BYTES, MAX_GPUS, MAX_HELD_PER_MESSAGE, MAX_LABELS, MAX_LEASES_PER_WORKER, MAX_LOG_BYTES, MAX_NAME_BYTES,
-    MAX_RUNS_PER_SHARD, MAX_SHARDS_PER_LEASE,
+    MAX_CPU_FEATURES, MAX_ERROR_BYTES, MAX_GPUS, MAX_HELD_PER_MESSAGE, MAX_LABELS, MAX_LEASES_PER_WORKER,
+    MAX_LOG_BYTES, MAX_NAME_BYTES, MAX_RUNS_PER_SHARD, MAX_SHARDS_PER_LEASE,
 };
 use curvefleet_proto::requirement::Capabilities;
 use curvefleet_proto::v1::worker_service_server::WorkerService;
@@ -20,6 +20,7 @@ use crate::ledger::commit::Commit;
 use crate::ledger::fail::Fail;
 use crate::ledger::heartbeat::Held;
 use crate::ledger::lease::{Known, Lease};
+use crate::ledger::origin::{Origin, Provenance, Trained};
 use crate::ledger::register::Register;
 use crate::ledger::release::Release;
 
@@ -164,7 +165,7 @@ pub(super) fn lease(held: v1::Held) -> Result<Held, Status> {
 }
 
 pub(super) fn commit(request: CommitRequest) -> Result<Commit, Status> {
-    let CommitRequest { worker, shard, fence, part, size_bytes, sha256, runs } = request;
+    let CommitRequest { worker, shard, fence, part, size_bytes, sha256, runs, origin } = request;
     check::name("the shard's id", &shard)?;
     check::text("the part's key", &part, MAX_KEY_BYTES)?;
     check::sha256("the part's `sha256`", &sha256)?;
@@ -175,14 +176,33 @@ pub(super) fn commit(request: CommitRequest) -> Result<Commit, Status> {
     if i64::try_from(size_bytes).is_err() {
         return Err(Status::invalid_argument(format!("no part has {size_bytes} bytes")));
     }
-    let runs = runs
-        .into_iter()
-        .map(|run| {
-            check::text("the run's log", &run.log, MAX_LOG_BYTES)?;
-            Ok((check::run_id(&run.run)?, run.log))
-        })
-        .collect::<Result<Vec<_>, Status>>()?;
-    Ok(Commit { worker, shard, fence, part, size_bytes, sha256, runs })
+    let (mut logs, mut trained) = (Vec::new(), Vec::new());
+    for run in runs {
+        check::text("the run's log", &run.log, MAX_LOG_BYTES)?;
+        let id = check::run_id(&run.run)?;
+        let v1::CommittedRun { started_ms, ended_ms, resumed_after_epoch, .. } = run;
+        trained.push((id.clone(), Trained { started_ms, ended_ms, resumed_after_epoch }));
+        logs.push((id, run.log));
+    }
+    let origin = origin.map(origin_of).transpose()?;
+    let provenance = origin.map(|origin| Provenance { origin, trained });
+    Ok(Commit { worker, shard, fence, part, size_bytes, sha256, runs: logs, provenance })
+}
+
+fn origin_of(origin: v1::Origin) -> Result<Origin, Status> {
+    let v1::Origin { study_sha256, data_sha256, version, git_commit, backend, device, cpu_features } = origin;
+    if !study_sha256.is_empty() {
+        check::sha256("the study's `study_sha256`", &study_sha256)?;
+    }
+    check::sha256("the data set's `data_sha256`", &data_sha256)?;
+    check::name("the worker's version", &version)?;
+    check::name("the worker's `git_commit`", &git_commit)?;
+    check::name("the worker's backend", &backend)?;
+    check::name("the worker's device", &device)?;
+    check::count("the commit", cpu_features.len(), MAX_CPU_FEATURES, "features of a processor")?;
+    cpu_features.iter().try_for_each(|feature| check::name("the processor's feature", feature))?;
+    let cpu_features = cpu_features.join(" ");
+    Ok(Origin { study_sha256, data_sha256, version, git_commit, backend, device, cpu_features })
 }
 
 pub(super) fn fail(request: FailRequest) -> Result<Fail, Status> {

@@ -13,6 +13,7 @@ use curvefleet_coordinator::ledger::explain::{About, Standing};
 use curvefleet_coordinator::ledger::fail::Fail;
 use curvefleet_coordinator::ledger::heartbeat::{Heard, Heartbeat, Held};
 use curvefleet_coordinator::ledger::lease::{Given, Lease};
+use curvefleet_coordinator::ledger::origin::{Origin, Provenance, Trained};
 use curvefleet_coordinator::ledger::register::Register;
 use curvefleet_coordinator::ledger::runs::{ListRuns, Run};
 use curvefleet_coordinator::ledger::state::FailureKind;
@@ -97,7 +98,19 @@ pub fn commit_of(worker: &str, given: &Given, n: u32, runs: &[String]) -> Commit
         part,
         size_bytes: 100,
         runs: runs.iter().map(|run| (run.clone(), "a log".to_string())).collect(),
+        provenance: provenance_of(worker, given.fence, runs),
     }
+}
+
+/// What the worker `old` says of its runs, which is nothing, or another; the times are the run's place and the fence.
+fn provenance_of(worker: &str, fence: u64, runs: &[String]) -> Option<Provenance> {
+    let origin = Origin { backend: format!("cpu/{worker}"), device: "A Processor".to_string(), ..Origin::default() };
+    let trained = |(place, run): (usize, &String)| {
+        let trained = Trained { started_ms: place as u64, ended_ms: fence, resumed_after_epoch: 7 };
+        (run.clone(), trained)
+    };
+    let trained = runs.iter().enumerate().map(trained).collect();
+    (worker != "old").then_some(Provenance { origin, trained })
 }
 
 /// An error without its wording, which is the ledger's affair.

@@ -118,6 +118,7 @@ conformance! {
         a_restart_keeps_everything,
         a_refused_request_leaves_its_neighbours_alone,
         the_manifest_is_stale_until_it_is_written,
+        the_manifest_says_how_each_run_was_trained,
         a_manifest_has_one_writer_at_a_time_and_one_that_was_late_makes_it_stale,
         pages_list_every_run_once,
         texts_of_workers_are_kept_whatever_is_in_them,

@@ -11,7 +11,7 @@ use curvefleet_proto::plan::ShardSpec;
 use curvefleet_proto::v1::study_service_client::StudyServiceClient;
 use curvefleet_proto::v1::worker_service_client::WorkerServiceClient;
 use curvefleet_proto::v1::{
-    CommitRequest, CommittedRun, Lease, LeaseRequest, RegisterRequest, SubmitStudyRequest, SubmitStudyResponse,
+    CommitRequest, CommittedRun, Lease, LeaseRequest, Origin, RegisterRequest, SubmitStudyRequest, SubmitStudyResponse,
 };
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -146,7 +146,22 @@ pub fn runs_of(lease: &Lease) -> Vec<String> {
 /// The commit of runs of a lease as its first part.
 pub fn commit_of(worker: &str, lease: &Lease, runs: &[String]) -> CommitRequest {
     let part = part_key(&lease.study, &lease.shard, lease.fence, 0);
-    let runs = runs.iter().map(|run| CommittedRun { run: run.clone(), log: "a log".to_string() }).collect();
+    let committed = |run: &String| CommittedRun {
+        run: run.clone(),
+        log: "a log".to_string(),
+        started_ms: 1_000,
+        ended_ms: 2_000,
+        resumed_after_epoch: 3,
+    };
+    let origin = Origin {
+        study_sha256: "12".repeat(32),
+        data_sha256: "34".repeat(32),
+        version: "0.9".to_string(),
+        git_commit: "abcdef".to_string(),
+        backend: "cpu/avx2".to_string(),
+        device: "A Processor".to_string(),
+        cpu_features: vec!["avx2".to_string(), "fma".to_string()],
+    };
     CommitRequest {
         worker: worker.to_string(),
         shard: lease.shard.clone(),
@@ -154,6 +169,7 @@ pub fn commit_of(worker: &str, lease: &Lease, runs: &[String]) -> CommitRequest 
         sha256: sha256_hex(part.as_bytes()),
         part,
         size_bytes: 123,
-        runs,
+        runs: runs.iter().map(committed).collect(),
+        origin: Some(origin),
     }
 }

@@ -1,7 +1,7 @@
 //! A study from submission to manifest, as clients and workers see it.
 
 use curvefleet_coordinator::ledger::backoff::FIRST_MS;
-use curvefleet_proto::artifact::{MANIFEST_METADATA, MANIFEST_SCHEMA, manifest_key, study_key};
+use curvefleet_proto::artifact::{MANIFEST_METADATA, MANIFEST_SCHEMA, crate_key, manifest_key, sha256_hex, study_key};
 use curvefleet_proto::v1::{
     CancelStudyRequest, CheckRunsRequest, FailRequest, FailureKind, GetInfoRequest, GetLogsRequest, GetStudyRequest,
     HeartbeatRequest, HeartbeatResponse, Held, ListRunsRequest, ListStudiesRequest, ListWorkersRequest, RunState,
@@ -40,6 +40,28 @@ fn manifest(fleet: &Fleet, study: &str) -> Vec<(String, String, Option<String>)>
             let part = part.is_valid(row).then(|| part.value(row).to_string());
             rows.push((run.value(row).to_string(), state.value(row).to_string(), part));
         }
+    }
+    rows
+}
+
+/// What the manifest says of how each run was trained.
+fn trainings(fleet: &Fleet, study: &str) -> Vec<[String; 8]> {
+    use arrow_array::cast::AsArray as _;
+    use arrow_array::types::{UInt32Type, UInt64Type};
+    let file = std::fs::File::open(fleet.file(&manifest_key(study))).unwrap();
+    let columns =
+        ["backend", "device", "cpu_features", "version", "git_commit", "started_ms", "ended_ms", "resumed_after_epoch"];
+    let mut rows = Vec::new();
+    for batch in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap().map(Result::unwrap) {
+        let value = |name: &str, row: usize| {
+            let column = batch.column_by_name(name).unwrap();
+            match name {
+                "resumed_after_epoch" => column.as_primitive::<UInt32Type>().value(row).to_string(),
+                "started_ms" | "ended_ms" => column.as_primitive::<UInt64Type>().value(row).to_string(),
+                _ => column.as_string::<i32>().value(row).to_string(),
+            }
+        };
+        rows.extend((0..batch.num_rows()).map(|row| columns.map(|name| value(name, row))));
     }
     rows
 }
@@ -89,7 +111,41 @@ async fn a_study_goes_from_submission_to_a_manifest_that_can_be_read() {
     assert_eq!(rows.iter().map(|(run, ..)| run.clone()).collect::<Vec<_>>(), planned, "in the plan's order");
     assert!(rows.iter().all(|(_, state, part)| state == "done" && part.is_some()));
 
+    let told = trainings(&fleet, "one");
+    assert_eq!(
+        told,
+        vec![["cpu/avx2", "A Processor", "avx2 fma", "0.9", "abcdef", "1000", "2000", "3"].map(str::to_string); 6]
+    );
+
     let bytes = std::fs::read(fleet.file(&manifest_key("one"))).unwrap();
+    let described = std::fs::read_to_string(fleet.file(&crate_key("one"))).unwrap();
+    let described: serde_json::Value = serde_json::from_str(&described).unwrap();
+    let graph = described["@graph"].as_array().unwrap();
+    let entity = |id: &str| graph.iter().find(|entity| entity["@id"] == id).unwrap_or_else(|| panic!("no entity {id}"));
+    let files = ["study.toml", "manifest.parquet"];
+    for name in files {
+        let bytes = std::fs::read(fleet.file(&format!("studies/one/{name}"))).unwrap();
+        assert_eq!(entity(name)["sha256"], sha256_hex(&bytes));
+    }
+    let root = entity("./");
+    assert!(root["description"].as_str().unwrap().starts_with("6 training runs") && root["datePublished"].is_string());
+    let parts = root["hasPart"].as_array().unwrap().iter().map(|part| part["@id"].as_str().unwrap());
+    assert_eq!(parts.collect::<Vec<_>>(), ["curves/", "manifest.parquet", "study.toml"]);
+    let training = entity("#training");
+    assert_eq!(training["description"], "Trained on: cpu/avx2, A Processor");
+    assert_eq!(
+        (&training["startTime"], &training["endTime"]),
+        (&"1970-01-01T00:00:01Z".into(), &"1970-01-01T00:00:02Z".into())
+    );
+    for reference in ["instrument", "object", "result"] {
+        let referred = training[reference].as_array().unwrap();
+        assert!(!referred.is_empty());
+        for id in referred {
+            entity(id["@id"].as_str().unwrap());
+        }
+    }
+    assert_eq!(entity("#curvefleet-0.9-abcdef")["version"], "0.9");
+
     let request = WriteManifestRequest { study: "one".to_string() };
     let written = fleet.studies.write_manifest(request).await.unwrap().into_inner();
     assert_eq!((written.key.as_str(), written.runs), ("studies/one/manifest.parquet", 6));

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use curvefleet_proto::artifact::{PartProvenance, diverged_key, part_key, sha256_hex};
-use curvefleet_proto::limits::{MAX_LOG_BYTES, prefix};
+use curvefleet_proto::limits::{MAX_LOG_BYTES, MAX_NAME_BYTES, prefix};
 use curvefleet_proto::plan::ShardSpec;
-use curvefleet_proto::v1::{CommitRequest, CommittedRun};
+use curvefleet_proto::v1::{CommitRequest, CommittedRun, Origin};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 use tokio::time::Instant;
@@ -51,7 +51,8 @@ pub async fn commit(
     n: u32,
 ) -> Result<(), Error> {
     let held = holding.held();
-    let bytes = encode(shared, spec, held.fence, runs)?;
+    let provenance = provenance(shared, spec, held.fence, runs);
+    let bytes = encode(spec, runs, &provenance)?;
     let key = part_key(&spec.study, spec.shard.as_str(), held.fence, n);
     let request = CommitRequest {
         worker: shared.name.clone(),
@@ -61,6 +62,7 @@ pub async fn commit(
         size_bytes: bytes.len() as u64,
         sha256: sha256_hex(&bytes),
         runs: runs.iter().map(committed).collect(),
+        origin: Some(origin(provenance)),
     };
     put(shared, holding, &key, PutPayload::from(bytes)).await?;
     match shared.link.commit(&request).await {
@@ -82,12 +84,18 @@ pub async fn keep_diverged(
 ) -> Result<String, Error> {
     let fence = holding.held().fence;
     let key = diverged_key(&spec.study, run.run, fence);
-    put(shared, holding, &key, PutPayload::from(encode(shared, spec, fence, &[run])?)).await?;
+    let runs = [run];
+    let bytes = encode(spec, &runs, &provenance(shared, spec, fence, &runs))?;
+    put(shared, holding, &key, PutPayload::from(bytes)).await?;
     Ok(key)
 }
 
-fn encode(shared: &Shared, spec: &ShardSpec, fence: u64, runs: &[FinishedRun]) -> Result<Vec<u8>, Error> {
-    let provenance = PartProvenance {
+fn encode(spec: &ShardSpec, runs: &[FinishedRun], provenance: &PartProvenance) -> Result<Vec<u8>, Error> {
+    encode_part(spec, runs, provenance).map_err(|error| Error::Refused(error.to_string()))
+}
+
+fn provenance(shared: &Shared, spec: &ShardSpec, fence: u64, runs: &[FinishedRun]) -> PartProvenance {
+    PartProvenance {
         study: spec.study.clone(),
         study_sha256: spec.study_sha256.clone(),
         shard: spec.shard.to_string(),
@@ -100,8 +108,22 @@ fn encode(shared: &Shared, spec: &ShardSpec, fence: u64, runs: &[FinishedRun]) -
         cpu_features: machine::cpu_features(),
         data_sha256: spec.settings.data_sha256.clone(),
         runs: runs.iter().map(|run| run.provenance.clone()).collect(),
-    };
-    encode_part(spec, runs, &provenance).map_err(|error| Error::Refused(error.to_string()))
+    }
+}
+
+/// What the manifest is to say of the part's runs; who trained them under which lease stands in the commit itself.
+fn origin(provenance: PartProvenance) -> Origin {
+    let PartProvenance { study_sha256, data_sha256, version, git_commit, backend, device, cpu_features, .. } =
+        provenance;
+    Origin {
+        study_sha256,
+        data_sha256,
+        version,
+        git_commit,
+        backend,
+        device: prefix(&device, MAX_NAME_BYTES).to_string(),
+        cpu_features,
+    }
 }
 
 /// Writes an object, again and again while the store is away and the lease is ours.
@@ -123,5 +145,11 @@ async fn put(shared: &Shared, holding: &Holding, key: &str, payload: PutPayload)
 }
 
 fn committed(run: &FinishedRun) -> CommittedRun {
-    CommittedRun { run: run.run.to_string(), log: prefix(&run.log, MAX_LOG_BYTES).to_string() }
+    CommittedRun {
+        run: run.run.to_string(),
+        log: prefix(&run.log, MAX_LOG_BYTES).to_string(),
+        started_ms: run.provenance.started_ms,
+        ended_ms: run.provenance.ended_ms,
+        resumed_after_epoch: run.provenance.resumed_after_epoch,
+    }
 }

@@ -72,6 +72,42 @@ pub fn the_manifest_is_stale_until_it_is_written(bench: &mut Bench) {
     assert_eq!(bench.ask(StaleManifests).unwrap(), []);
 }
 
+/// A run that another study's worker trained says how that one did; a part of an older program says nothing.
+pub fn the_manifest_says_how_each_run_was_trained(bench: &mut Bench) {
+    bench.submit_small("one");
+    let leases = bench.lease("w", 1);
+    assert!(bench.ask(commit_of("w", &leases[0], 0, &runs_of(&leases[0]))).unwrap());
+    bench.finish_all("old");
+    bench.ask(study("two", "[1, 7]", 2)).unwrap();
+    bench.finish_all("v");
+    let read = |bench: &mut Bench, study: &str| {
+        let mut after = None;
+        let mut told = Vec::new();
+        // Page by page, so that places and parts are looked up for each.
+        loop {
+            let page = bench.ask(ReadPage { study: study.to_string(), after, limit: 2 }).unwrap();
+            told.extend(page.entries.into_iter().map(|entry| {
+                let training = entry.training?;
+                Some((
+                    training.origin.backend.clone(),
+                    training.trained.started_ms,
+                    training.trained.resumed_after_epoch,
+                ))
+            }));
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return told,
+            }
+        }
+    };
+    let by = |worker: &str, place| Some((format!("cpu/{worker}"), place, 7));
+    assert_eq!(read(bench, "one"), [by("w", 0), by("w", 1), None, None, None, None]);
+    // Of seeds 1 and 7, the first one is the second run of study one.
+    assert_eq!(read(bench, "two"), [by("w", 1), by("v", 0), None, by("v", 0), None, by("v", 0)]);
+    bench.restart();
+    assert_eq!(read(bench, "two").len(), 6);
+}
+
 fn claim_manifest(bench: &mut Bench) -> Option<u64> {
     bench.ask(Claim { study: "one".to_string() }).unwrap()
 }

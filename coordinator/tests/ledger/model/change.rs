@@ -309,6 +309,7 @@ impl Model {
             fence: commit.fence,
             worker: commit.worker.clone(),
             committed_ms: now_ms,
+            provenance: commit.provenance.clone(),
         });
         let mut done = Vec::new();
         for (place, log) in places.into_iter().filter_map(|(place, log)| Some((place?, log))) {

@@ -1,10 +1,13 @@
 //! What there is.
 
+use std::sync::Arc;
+
 use curvefleet_coordinator::ledger::Error;
 use curvefleet_coordinator::ledger::audit::{Entry, ListAudit};
 use curvefleet_coordinator::ledger::check::CheckRuns;
 use curvefleet_coordinator::ledger::logs::{self, Attempts, Logs};
 use curvefleet_coordinator::ledger::manifest::{self, ReadPage, Stale};
+use curvefleet_coordinator::ledger::origin::Training;
 use curvefleet_coordinator::ledger::runs::{self, ListRuns, Place};
 use curvefleet_coordinator::ledger::state::{RunState, StudyState};
 use curvefleet_coordinator::ledger::study::{self, GetStudy, Status};
@@ -234,6 +237,10 @@ impl Model {
                 committed_ms: part.map(|part| part.committed_ms),
                 attempts: run.attempts,
                 error: Some(run.error.clone()).filter(|error| !error.is_empty()),
+                training: part.and_then(|part| part.provenance.as_ref()).and_then(|known| {
+                    let (_, trained) = known.trained.iter().find(|(id, _)| *id == run.id)?;
+                    Some(Training { origin: Arc::new(known.origin.clone()), trained: *trained })
+                }),
             }
         });
         Ok(manifest::Page { changes: self.studies[study].changes, entries: entries.collect(), next })

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use curvefleet_coordinator::ledger::audit::Entry;
 use curvefleet_coordinator::ledger::explain::Failed;
+use curvefleet_coordinator::ledger::origin::Provenance;
 use curvefleet_coordinator::ledger::register::Register;
 use curvefleet_coordinator::ledger::state::{RunState, ShardState, StudyState};
 use curvefleet_coordinator::ledger::submit::Submit;
@@ -114,6 +115,7 @@ struct Part {
     fence: u64,
     worker: String,
     committed_ms: u64,
+    provenance: Option<Provenance>,
 }
 
 struct Attempt {

@@ -1,6 +1,22 @@
--- A large study is entered some shards at a time: how many of its plan's shards, the last ones, are not in the ledger yet,
-ALTER TABLE studies ADD COLUMN unentered INTEGER NOT NULL DEFAULT 0;
--- and how many of the runs that were entered were done in other studies already.
-ALTER TABLE studies ADD COLUMN reused INTEGER NOT NULL DEFAULT 0;
+-- Where curves come from: the programs and machines that trained, each once.
+CREATE TABLE origins (
+  id INTEGER PRIMARY KEY,
+  -- SHA-256 over the columns below
+  key TEXT NOT NULL UNIQUE,
+  study_sha256 TEXT NOT NULL,
+  data_sha256 TEXT NOT NULL,
+  version TEXT NOT NULL,
+  git_commit TEXT NOT NULL,
+  backend TEXT NOT NULL,
+  device TEXT NOT NULL,
+  cpu_features TEXT NOT NULL
+);
 
-CREATE INDEX studies_entering ON studies(id) WHERE unentered > 0;
+-- How the runs of a part were trained; parts that older programs committed have no row.
+CREATE TABLE part_origins (
+  part_id INTEGER PRIMARY KEY REFERENCES parts(id),
+  origin_id INTEGER NOT NULL REFERENCES origins(id),
+  -- JSON: of each run its id, beginning and end (milliseconds since 1970 by its worker's clock), and the epoch of the checkpoint that
+  -- it went on from, or 0
+  trained TEXT NOT NULL
+);
