@@ -195,10 +195,11 @@ fn origin_of(origin: v1::Origin) -> Result<Origin, Status> {
         check::sha256("the study's `study_sha256`", &study_sha256)?;
     }
     check::sha256("the data set's `data_sha256`", &data_sha256)?;
-    check::name("the worker's version", &version)?;
-    check::name("the worker's `git_commit`", &git_commit)?;
-    check::name("the worker's backend", &backend)?;
-    check::name("the worker's device", &device)?;
+    // Empty where a worker does not know it: a curve is not refused for that.
+    for (what, text) in [("version", &version), ("git commit", &git_commit), ("backend", &backend), ("device", &device)]
+    {
+        check::text(&format!("the worker's {what}"), text, MAX_NAME_BYTES)?;
+    }
     check::count("the commit", cpu_features.len(), MAX_CPU_FEATURES, "features of a processor")?;
     cpu_features.iter().try_for_each(|feature| check::name("the processor's feature", feature))?;
     let cpu_features = cpu_features.join(" ");
