@@ -45,6 +45,7 @@ macro_rules! conformance {
 conformance! {
     studies::{
         a_submitted_study_is_planned_into_shards_and_runs,
+        a_large_study_is_entered_some_shards_at_a_time_and_leased_meanwhile,
         the_same_study_twice_is_the_same_study,
         another_study_of_the_same_name_is_refused,
         a_study_that_is_not_there_is_refused_by_name,

@@ -78,7 +78,7 @@ pub fn the_manifest_says_how_each_run_was_trained(bench: &mut Bench) {
     let leases = bench.lease("w", 1);
     assert!(bench.ask(commit_of("w", &leases[0], 0, &runs_of(&leases[0]))).unwrap());
     bench.finish_all("old");
-    bench.ask(study("two", "[1, 7]", 2)).unwrap();
+    bench.submit(study("two", "[1, 7]", 2)).unwrap();
     bench.finish_all("v");
     let read = |bench: &mut Bench, study: &str| {
         let mut after = None;
