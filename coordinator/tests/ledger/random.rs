@@ -295,7 +295,7 @@ fn take(bench: &mut Bench, known: &mut Known, step: &Step) {
     }
 }
 
-/// The runs of a lost part are not done any more, and its commit is none that can be repeated.
+/// The runs of a lost part are not done any more.
 fn lose(bench: &mut Bench, known: &mut Known, study: &str, index: usize) {
     let parts: Vec<String> = known.parts.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
     let Some(part) = pick(&parts, index) else { return };
@@ -305,12 +305,7 @@ fn lose(bench: &mut Bench, known: &mut Known, study: &str, index: usize) {
     let lost = bench.ask(Lose { study, parts: vec![(part.clone(), "is missing".to_string())], who });
     assert_eq!(lost.is_ok(), is_known);
     if is_known {
-        let lost = known.done.iter().filter(|(_, done)| *done == part).map(|((_, run), _)| run.clone());
-        let lost: HashSet<String> = lost.collect();
         known.done.retain(|_, done| done != part);
-        // Nor is one that holds a lost run beside others: it was done before, by the lost part.
-        let is_whole = |commit: &Commit| !commit.runs.iter().any(|(run, _)| lost.contains(run));
-        known.commits.retain(|commit| commit.part != *part && is_whole(commit));
     }
 }
 

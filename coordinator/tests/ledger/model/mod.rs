@@ -111,7 +111,6 @@ struct Part {
     key: String,
     size_bytes: u64,
     sha256: String,
-    shard: usize,
     fence: u64,
     worker: String,
     committed_ms: u64,
