@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::manage;
-use super::submit::submit;
+use super::submit::{submit, warn_of_damage};
 use super::watch::{exit_code, follow, outcome, show_failures};
 use crate::archive::repair::repair;
 use crate::client::{Client, Way};
@@ -119,6 +119,9 @@ impl Fleet {
         let mut client = way.connect().await?;
         let study = loaded.study.name.clone();
         let (mut status, reply) = submit(&mut client, store, loaded).await?;
+        if !run.repair {
+            warn_of_damage(&reply, "the same command and --repair");
+        }
         if run.retry {
             let retried = client.retry_study(RetryStudyRequest { name: study.clone() }).await?.into_inner();
             status = retried.status.unwrap_or(status);

@@ -5,6 +5,7 @@
 //! - [`worker`]: the service for workers; [`heartbeat`] holds its stream
 //! - [`token`]: the service for who may use the coordinator
 //! - [`damage`]: reads parts that are said to be damaged, and retries their runs
+//! - [`reused`]: reads the parts that a new study's reused runs lie in
 //! - [`check`]: bounds on names, ids and counts
 //! - [`message`]: from the ledger's answers to messages
 //! - [`refuse`]: from errors to gRPC statuses
@@ -14,6 +15,7 @@ mod damage;
 mod heartbeat;
 mod message;
 mod refuse;
+mod reused;
 mod study;
 mod submit;
 mod token;

@@ -10,7 +10,7 @@ use curvefleet_proto::v1::SubmitStudyResponse;
 use object_store::ObjectStoreExt as _;
 use tonic::Status;
 
-use super::{Core, check, message, refuse};
+use super::{Core, check, message, refuse, reused};
 use crate::entering;
 use crate::ledger::Error;
 use crate::ledger::study::StudyStatus;
@@ -37,8 +37,10 @@ pub(super) async fn submit(core: &Core, text: &str, who: String) -> Result<Submi
     let entered = entering.await.map_err(|error| Status::internal(error.to_string()))?.map_err(refuse::ledger)?;
     let reused = if submitted.existed { 0 } else { entered.reused };
     tracing::info!(study = name, existed = submitted.existed, reused, "took the study");
+    let damaged = if reused > 0 { reused::damaged(core, &name).await } else { Vec::new() };
     let status = core.ledger.ask(StudyStatus { name }).await.map_err(refuse::ledger)?;
-    Ok(SubmitStudyResponse { status: Some(message::status(core, status)), existed: submitted.existed, reused })
+    let (existed, status) = (submitted.existed, Some(message::status(core, status)));
+    Ok(SubmitStudyResponse { status, existed, reused, damaged_parts: damaged.len() as u64 })
 }
 
 /// The study in a text that can be planned, and the text in which it is kept.
