@@ -17,6 +17,7 @@ mod failure;
 mod listing;
 mod output;
 mod progress;
+mod remote_file;
 mod study_source;
 
 use std::io::IsTerminal;

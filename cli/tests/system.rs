@@ -4,11 +4,13 @@
 mod system {
     mod folder;
     mod process;
+    mod proxy;
     mod s3_server;
     mod server;
 
     mod backup;
     mod export;
+    mod faults;
     mod gc;
     mod one_process;
     mod processes;

@@ -4,12 +4,13 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
-/// The command with an environment that no variable of the developer's machine reaches.
+/// The command with an environment that no variable of the developer's machine reaches, and a cache of its own.
 pub fn curvefleet(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_curvefleet"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CURVEFLEET") || name.starts_with("AWS")) {
         command.env_remove(name);
     }
+    command.env("HOME", folder).env("CURVEFLEET_CACHE", folder.join("cache"));
     command.current_dir(folder);
     command
 }
@@ -60,7 +61,16 @@ pub struct Service {
 impl Service {
     /// Starts a program and waits for its first line, which it prints when it is ready.
     pub fn start(command: &mut Command) -> Service {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Service::start_with(command, Stdio::null())
+    }
+
+    /// As [`Service::start`], with its log in a file.
+    pub fn start_logging(command: &mut Command, log: &Path) -> Service {
+        Service::start_with(command, std::fs::File::create(log).unwrap().into())
+    }
+
+    fn start_with(command: &mut Command, log: Stdio) -> Service {
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut first_line = String::new();
         out.read_line(&mut first_line).unwrap();
@@ -74,6 +84,11 @@ impl Service {
     pub fn url(&self) -> String {
         let start = self.first_line.find("http://").unwrap();
         self.first_line[start..].split([' ', ',', '\n']).next().unwrap().to_string()
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// SIGKILL: no chance to say good-bye.

@@ -2,12 +2,16 @@
 //!
 //! Losing one costs time and nothing else, so nothing here holds up training or fails a run: what cannot be written or read is
 //! logged and done without.
+//!
+//! The newest object is the pointer: an object is there whole or not at all, its key says of which epoch it is, and the ones before are
+//! deleted only when it is there. Whoever goes on takes the one with the highest epoch that it can use.
 
 use curvefleet_proto::artifact::{checkpoint_folder, checkpoint_key};
+use curvefleet_proto::limits::MAX_CHECKPOINT_BYTES;
 use curvefleet_proto::plan::RunId;
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -17,7 +21,7 @@ use crate::train::{Checkpoint, Pack};
 /// Writes the checkpoints of one pack while it trains.
 pub struct Writer {
     sender: mpsc::Sender<(u32, Vec<u8>)>,
-    task: JoinHandle<()>,
+    task: JoinHandle<bool>,
 }
 
 /// Where a training thread leaves checkpoints. A clone of it must be dropped before [`Writer::finish`] ends.
@@ -29,9 +33,12 @@ impl Writer {
         // One waits while one is written; a third would be newer than the second before either is of use.
         let (sender, mut receiver) = mpsc::channel::<(u32, Vec<u8>)>(1);
         let task = tokio::spawn(async move {
+            let mut any = false;
             while let Some((epoch, bytes)) = receiver.recv().await {
+                any = true;
                 write(&shared, run, epoch, bytes).await;
             }
+            any
         });
         Writer { sender, task }
     }
@@ -41,20 +48,27 @@ impl Writer {
         self.sender.clone()
     }
 
-    /// Waits until all that was left has been written.
-    pub async fn finish(self) {
+    /// Waits until all that was left has been written; says whether there was anything.
+    pub async fn finish(self) -> bool {
         drop(self.sender);
-        if let Err(panic) = self.task.await {
+        self.task.await.unwrap_or_else(|panic| {
             tracing::warn!(error = %panic, "the writer of checkpoints ended");
-        }
+            true
+        })
     }
 }
 
-/// The newest checkpoint that this pack can go on from here. Those that it cannot are named with the reason.
-pub async fn newest(shared: &Shared, run: RunId, pack: &Pack<'_>) -> Option<Checkpoint> {
+/// The newest checkpoint that this pack can go on from here, and whether there are any. Those that it cannot are named with the reason.
+pub async fn newest(shared: &Shared, run: RunId, pack: &Pack<'_>) -> (Option<Checkpoint>, bool) {
     let mut known = list(shared, run).await;
-    known.sort_unstable_by_key(|(epoch, _)| std::cmp::Reverse(*epoch));
-    for (epoch, key) in known {
+    let any = !known.is_empty();
+    known.sort_unstable_by_key(|known| std::cmp::Reverse(known.epoch));
+    for Known { epoch, key, bytes } in known {
+        if bytes > MAX_CHECKPOINT_BYTES as u64 {
+            let limit = MAX_CHECKPOINT_BYTES >> 20;
+            tracing::warn!(worker = shared.name, run = %run, epoch, bytes, "a checkpoint of more than {limit} MiB is not used");
+            continue;
+        }
         let bytes = match shared.store.objects().get(&key).await {
             Ok(object) => object.bytes().await,
             Err(error) => Err(error),
@@ -62,56 +76,66 @@ pub async fn newest(shared: &Shared, run: RunId, pack: &Pack<'_>) -> Option<Chec
         let checkpoint = match bytes {
             Ok(bytes) => Checkpoint::decode(bytes.to_vec()).and_then(|found| found.check(pack).map(|()| found)),
             Err(error) => {
-                tracing::warn!(worker = shared.name, run = %run, epoch, error = %error, "a checkpoint cannot be read");
+                shared.local.outage.failed("reading a checkpoint", &error);
                 continue;
             }
         };
         match checkpoint {
-            Ok(checkpoint) => return Some(checkpoint),
+            Ok(checkpoint) => return (Some(checkpoint), any),
             Err(error) => {
                 tracing::warn!(worker = shared.name, run = %run, epoch, error = %error, "a checkpoint is not used")
             }
         }
     }
-    None
+    (None, any)
 }
 
 /// Removes all checkpoints of the pack whose first run is `run`.
 pub async fn remove(shared: &Shared, run: RunId) {
-    for (_, key) in list(shared, run).await {
-        delete(shared, run, &key).await;
+    for known in list(shared, run).await {
+        delete(shared, &known.key).await;
     }
 }
 
 /// Writes the new one, then removes the older ones.
 async fn write(shared: &Shared, run: RunId, epoch: u32, bytes: Vec<u8>) {
-    let key = Path::from(checkpoint_key(run, epoch));
-    if let Err(error) = shared.store.objects().put(&key, PutPayload::from(bytes)).await {
-        tracing::warn!(worker = shared.name, run = %run, epoch, error = %error, "a checkpoint cannot be written");
+    if let Err(error) = shared.store.put(&checkpoint_key(run, epoch), bytes).await {
+        tracing::debug!(worker = shared.name, run = %run, epoch, "a checkpoint is lost");
+        shared.local.outage.failed("writing a checkpoint", &error);
         return;
     }
-    for (_, older) in list(shared, run).await.into_iter().filter(|(known, _)| *known < epoch) {
-        delete(shared, run, &older).await;
+    shared.local.outage.worked();
+    for older in list(shared, run).await.into_iter().filter(|known| known.epoch < epoch) {
+        delete(shared, &older.key).await;
     }
 }
 
-/// Epochs and keys of the checkpoints there are.
-async fn list(shared: &Shared, run: RunId) -> Vec<(u32, Path)> {
+/// A checkpoint in the store.
+struct Known {
+    epoch: u32,
+    key: Path,
+    bytes: u64,
+}
+
+/// The checkpoints there are.
+async fn list(shared: &Shared, run: RunId) -> Vec<Known> {
     let folder = Path::from(checkpoint_folder(run));
     let objects: Result<Vec<_>, _> = shared.store.objects().list(Some(&folder)).try_collect().await;
     let objects = objects.unwrap_or_else(|error| {
-        tracing::warn!(worker = shared.name, run = %run, error = %error, "checkpoints cannot be listed");
+        shared.local.outage.failed("listing checkpoints", &error);
         Vec::new()
     });
     let epoch = |path: &Path| path.filename()?.strip_prefix("epoch-")?.strip_suffix(".bpk")?.parse().ok();
-    objects.into_iter().filter_map(|object| Some((epoch(&object.location)?, object.location))).collect()
+    let known = objects.into_iter().map(|object| {
+        let epoch = epoch(&object.location)?;
+        Some(Known { epoch, key: object.location, bytes: object.size })
+    });
+    known.flatten().collect()
 }
 
-async fn delete(shared: &Shared, run: RunId, key: &Path) {
+async fn delete(shared: &Shared, key: &Path) {
     match shared.store.objects().delete(key).await {
         Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-        Err(error) => {
-            tracing::warn!(worker = shared.name, run = %run, error = %error, "a checkpoint cannot be removed")
-        }
+        Err(error) => shared.local.outage.failed("removing a checkpoint", &error),
     }
 }

@@ -1,45 +1,60 @@
 //! A worker's dealings with the coordinator and the store.
 //!
 //! ```text
-//! register ─> lease ─> fetch data ─> train (a thread per run) ─> upload part ─> commit ─> lease …
-//!                └────── heartbeats renew the leases, and say which ones are lost ──────┘
+//! register ─> lease ─> fetch data ─> train (a thread per run) ─> lease …
+//!                                       └─> spool ─> upload part ─> commit
+//!                └─── heartbeats renew the leases, and say which ones are lost ───┘
 //! ```
 //! - [`Agent`]: leases shards as slots fall free, and ends politely
 //! - `link`: calls to the coordinator, with deadlines and retries
 //! - `holdings`: the leases held, shared by heartbeats and training threads
 //! - `heartbeat`: the stream that keeps leases alive
 //! - `shard`: one lease's work
-//! - `upload`: curve parts into the store, and their commits
+//! - `delivery`: what is on its way under a lease while training goes on
+//! - `upload`: curve parts into the store, again and again while it is away
+//! - `spool`: where they wait for it, in memory and on disk
+//! - `outage`: what is known of the store, and said of it once
 //! - `checkpoints`: what unfinished runs go on from
-//! - `cache`: data sets from the store
+//! - `cache`: data sets from the store, on this machine's disk and in memory
+//! - `local`: what the workers of one process share of all this
 //! - `machine`: what provenance says of the machine and the time
 
 mod cache;
 mod checkpoints;
+mod delivery;
 mod heartbeat;
 mod holdings;
 mod link;
+mod local;
 mod machine;
+mod outage;
 mod shard;
+mod spool;
 mod upload;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use curvefleet_proto::limits::MAX_SHARDS_PER_LEASE;
-use curvefleet_proto::store::Store;
+use curvefleet_proto::store::{Patience, Store};
 use curvefleet_proto::v1::{LeaseRequest, RegisterRequest, RegisterResponse, ReleaseRequest};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use cache::DataCache;
+pub use local::{Local, LocalLimits};
 
 use crate::error::Error;
 use crate::train::Device;
+use delivery::Ending;
 use holdings::Holdings;
 use link::Link;
+
+/// How often a worker that leases nothing for now looks whether it may again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a worker is told.
 #[derive(Debug, Clone)]
@@ -54,12 +69,16 @@ pub struct Settings {
     pub slots: usize,
     /// What trains.
     pub device: Device,
-    /// How much training a checkpoint saves at the most; zero means one after every epoch.
+    /// How much training a cut costs at the most; zero means a checkpoint after every epoch.
     pub checkpoint_every: Duration,
+    /// How many epochs a cut costs at the most, if that is less.
+    pub checkpoint_epochs: Option<u32>,
     /// What its owner says of it, for studies that require it.
     pub labels: BTreeMap<String, String>,
     /// How long to wait for work before ending; for ever if `None`.
     pub idle: Option<Duration>,
+    /// How long results may be on their way, and checkpoints be written, once the worker is told to stop.
+    pub stop_within: Duration,
     /// The environment's variables, for the store's credentials.
     pub environment: Vec<(String, String)>,
     /// The commit that the program was built from, for provenance.
@@ -71,7 +90,7 @@ pub struct Settings {
 pub struct Agent {
     settings: Settings,
     link: Link,
-    cache: Arc<DataCache>,
+    local: Arc<Local>,
 }
 
 /// What every part of a running worker shares.
@@ -80,15 +99,21 @@ struct Shared {
     name: String,
     link: Link,
     store: Store,
-    cache: Arc<DataCache>,
+    local: Arc<Local>,
     holdings: Holdings,
     device: Device,
     /// The device's name, which takes a look at the device to find.
     backend: String,
     git_commit: String,
     checkpoint_every: Duration,
+    checkpoint_epochs: Option<u32>,
     /// Ends training after the epoch at hand.
     stopping: watch::Receiver<bool>,
+    stop_within: Duration,
+    /// Leases whose slots are free again, and whose results are still on their way.
+    ending: Ending,
+    /// Finished runs whose results were given up because time was out.
+    lost_runs: AtomicUsize,
     /// Tells this process from others that go by the worker's name.
     session: String,
     /// Turns true when another process has taken the worker's name.
@@ -96,13 +121,13 @@ struct Shared {
 }
 
 impl Agent {
-    /// A worker that has not called anyone yet. Workers of one process share a cache.
+    /// A worker that has not called anyone yet. Workers of one process share what is `local`.
     ///
     /// # Errors
     /// If there is no coordinator's URL, or one of them is none.
-    pub fn new(settings: Settings, cache: Arc<DataCache>) -> Result<Agent, Error> {
+    pub fn new(settings: Settings, local: Arc<Local>) -> Result<Agent, Error> {
         let link = Link::new(&settings.coordinators, &settings.name).map_err(Error::Flag)?;
-        Ok(Agent { settings, link, cache })
+        Ok(Agent { settings, link, local })
     }
 
     /// Works until `stopping` says so (or there has been no work for long enough), then commits what is done and hands back the rest.
@@ -130,18 +155,22 @@ impl Agent {
         if !location.contains("://") && !std::path::Path::new(location).is_dir() {
             return Err(Error::NoStore(location.to_string()));
         }
-        let store = Store::open(location, self.settings.environment.iter().cloned())?;
+        let store = Store::open_with(location, self.settings.environment.iter().cloned(), Patience::Brief)?;
         let shared = Arc::new(Shared {
             name: self.settings.name.clone(),
             link: self.link,
             store,
-            cache: self.cache,
+            local: self.local,
             holdings: Holdings::default(),
             device: self.settings.device,
             backend,
             git_commit: self.settings.git_commit,
             checkpoint_every: self.settings.checkpoint_every,
+            checkpoint_epochs: self.settings.checkpoint_epochs,
             stopping: stopping.clone(),
+            stop_within: self.settings.stop_within,
+            ending: Ending::default(),
+            lost_runs: AtomicUsize::new(0),
             session: registration.session.clone(),
             superseded: watch::channel(false).0,
         });
@@ -153,7 +182,42 @@ impl Agent {
         }
         leave(&shared).await;
         heartbeats.abort();
-        Ok(())
+        match shared.lost_runs.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            runs => Err(Error::Undelivered { runs, within: shared.stop_within }),
+        }
+    }
+}
+
+impl Shared {
+    /// Ends once the worker is told to stop.
+    async fn told_to_stop(&self) {
+        if self.stopping.clone().wait_for(|stop| *stop).await.is_err() {
+            // Who could say so is gone.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Ends when the worker has been told to stop and whoever waits has been given its time.
+    async fn out_of_time(&self) {
+        self.told_to_stop().await;
+        tokio::time::sleep(self.stop_within).await;
+    }
+
+    /// Takes note of finished runs whose results are given up.
+    fn lose(&self, runs: usize) {
+        self.lost_runs.fetch_add(runs, Ordering::Relaxed);
+    }
+
+    /// Why no more shards are leased for now.
+    fn full_hands(&self) -> Option<&'static str> {
+        if !self.local.spool.has_room() {
+            return Some("there is no room on this machine for more curve parts that wait for the store");
+        }
+        if self.local.outage.away_for().is_some_and(|away| away >= shard::STORE_AWAY_AT_MOST) {
+            return Some("the store has been away for five minutes");
+        }
+        self.ending.is_full().then_some("the results of too many leases wait to be delivered")
     }
 }
 
@@ -185,8 +249,14 @@ async fn lease_until_stopped(
             break;
         }
         let free = slots - working.len();
-        let wait =
-            if free > 0 { lease(shared, free, &mut working, &mut trouble, &mut asks).await } else { Duration::MAX };
+        let wait = if free == 0 {
+            Duration::MAX
+        } else if asks.has_full_hands(shared) {
+            had_work = Instant::now();
+            LOOK_AGAIN
+        } else {
+            lease(shared, free, &mut working, &mut trouble, &mut asks).await
+        };
         if wait.is_zero() {
             continue;
         }
@@ -198,6 +268,7 @@ async fn lease_until_stopped(
         }
     }
     while working.join_next().await.is_some() {}
+    shared.ending.finish().await;
 }
 
 /// The requests for work so far.
@@ -207,6 +278,22 @@ struct Asks {
     number: u64,
     /// Whether the last one was answered that the worker is drained.
     drained: bool,
+    /// Why none is made for now, as it was said.
+    full_hands: Option<&'static str>,
+}
+
+impl Asks {
+    /// Whether the worker has more on its hands than it can deliver; says so when that changes.
+    fn has_full_hands(&mut self, shared: &Shared) -> bool {
+        let reason = shared.full_hands();
+        if std::mem::replace(&mut self.full_hands, reason) != reason {
+            match reason {
+                Some(reason) => tracing::warn!(worker = shared.name, reason, "no more shards are leased for now"),
+                None => tracing::info!(worker = shared.name, "shards are leased again"),
+            }
+        }
+        reason.is_some()
+    }
 }
 
 /// Leases at most `free` shards and starts them; says how long to wait before asking again.

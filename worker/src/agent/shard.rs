@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use curvefleet_proto::artifact::RunProvenance;
-use curvefleet_proto::limits::{MAX_ERROR_BYTES, prefix};
+use curvefleet_proto::limits::{MAX_CHECKPOINT_BYTES, MAX_ERROR_BYTES, prefix};
 use curvefleet_proto::plan::{Run, RunId, ShardSpec};
 use curvefleet_proto::v1::{FailRequest, FailureKind, Lease, ReleaseRequest};
 use tokio::task::JoinError;
 use tokio::time::Instant;
 
+use super::cache::{self, Held};
+use super::delivery::{Deliveries, Finding};
 use super::holdings::Holding;
 use super::link::Verdict;
-use super::{Shared, cache, checkpoints, machine, upload};
+use super::{Shared, checkpoints, machine, upload};
 use crate::data::prepare::{Selection, select};
 use crate::train::curve::FinishedRun;
 use crate::train::{self, Curve, Device, Outcome, Pack, Training};
@@ -23,18 +25,25 @@ use crate::train::{self, Curve, Device, Outcome, Pack, Training};
 /// run at hand. Committing each short run by itself would make an object of a few kilobytes for each.
 const COMMIT_EVERY: Duration = Duration::from_secs(10);
 
+/// How long a store may be away before a shard that has nothing to train on goes back, and before no more are leased.
+pub const STORE_AWAY_AT_MOST: Duration = Duration::from_secs(300);
+
 /// A lease at work.
 struct Work {
     shared: Arc<Shared>,
     holding: Arc<Holding>,
-    spec: ShardSpec,
-    /// Finished and not yet committed.
+    spec: Arc<ShardSpec>,
+    /// Finished and not yet on their way.
     finished: Vec<FinishedRun>,
-    /// The first runs of the packs that are through: their checkpoints go once the runs are committed.
+    /// The first runs of the packs that are through and have checkpoints, which go once the runs are committed.
     obsolete: Vec<RunId>,
-    committed_at: Instant,
-    /// Commits made under this lease.
+    sent_at: Instant,
+    /// Parts made under this lease.
     parts: u32,
+    /// What is on its way.
+    deliveries: Deliveries,
+    /// Keeps the shard's data set in this machine's cache.
+    held: Option<Arc<Held>>,
 }
 
 /// Runs that are trained together, and whether each is still to be done.
@@ -62,10 +71,14 @@ struct Observer {
     first: String,
     outbox: checkpoints::Outbox,
     saved_at: Instant,
+    saved_epoch: u32,
+    /// Whether a checkpoint was too large to be kept; the next would be, too.
+    too_large: bool,
 }
 
 /// Why work on a lease ends early.
-enum End {
+#[derive(Debug)]
+pub enum End {
     /// It is not ours any more; there is no one to tell.
     Lost,
     /// The worker stops; the lease goes back.
@@ -74,58 +87,74 @@ enum End {
     Failed(FailureKind, String),
 }
 
-/// Trains the runs of a lease and leaves nothing behind: at the end they are committed, reported or handed back.
+/// Trains the runs of a lease. When this ends the slot is free; a task of its own waits until the results are delivered, and then ends
+/// the lease: nothing is left behind, all runs are committed, reported or handed back.
 pub async fn train(shared: Arc<Shared>, lease: Lease) {
     let holding = shared.holdings.add(&lease.shard, lease.fence);
     tracing::debug!(worker = shared.name, study = lease.study, shard = lease.shard, fence = lease.fence, "leased");
-    let end = match serde_json::from_str::<ShardSpec>(&lease.spec_json) {
+    let deliveries = Deliveries::new(shared.clone(), holding.clone());
+    let (end, deliveries) = match serde_json::from_str::<ShardSpec>(&lease.spec_json) {
         Ok(spec) => {
-            let committed_at = Instant::now();
-            let work = Work {
+            let mut work = Work {
                 shared: shared.clone(),
                 holding: holding.clone(),
-                spec,
+                spec: Arc::new(spec),
                 finished: Vec::new(),
                 obsolete: Vec::new(),
-                committed_at,
+                sent_at: Instant::now(),
                 parts: 0,
+                deliveries,
+                held: None,
             };
-            work.all(&lease.runs).await
+            (work.all(&lease.runs).await, work.deliveries)
         }
-        Err(error) => Err(End::Failed(
-            FailureKind::Infrastructure,
-            format!("this worker (version {}) does not understand the shard: {error}", env!("CARGO_PKG_VERSION")),
-        )),
+        Err(error) => {
+            let error =
+                format!("this worker (version {}) does not understand the shard: {error}", env!("CARGO_PKG_VERSION"));
+            (Err(End::Failed(FailureKind::Infrastructure, error)), deliveries)
+        }
     };
+    shared.clone().ending.spawn(async move {
+        let delivered = deliveries.finish().await;
+        conclude(&shared, &holding, &lease, delivered.and(end)).await;
+        shared.holdings.remove(&holding);
+    });
+}
+
+/// Ends a lease whose results have been delivered, as far as they can be.
+async fn conclude(shared: &Shared, holding: &Holding, lease: &Lease, end: Result<(), End>) {
     match end {
         Ok(()) => {}
         Err(End::Lost) => {
             tracing::info!(worker = shared.name, shard = lease.shard, fence = lease.fence, "dropped: the lease is lost")
         }
-        Err(End::Stopping) => release(&shared, &holding).await,
+        Err(End::Stopping) => release(shared, holding).await,
         Err(End::Failed(kind, error)) => {
-            let run = first_run(&lease).unwrap_or_default();
-            report(&shared, &holding, &run, kind, &error, "").await;
-            release(&shared, &holding).await;
+            let run = first_run(lease).unwrap_or_default();
+            tokio::select! {
+                _ = report(shared, holding, &run, kind, &error, "") => {}
+                () = shared.out_of_time() => {}
+            }
+            release(shared, holding).await;
         }
     }
-    shared.holdings.remove(&holding);
 }
 
 impl Work {
-    async fn all(mut self, indices: &[u32]) -> Result<(), End> {
+    async fn all(&mut self, indices: &[u32]) -> Result<(), End> {
         let selection = self.select().await?;
         for pack in self.packs(indices)? {
             if self.is_to_stop() {
-                self.commit().await?;
+                self.send().await?;
                 return Err(End::Stopping);
             }
             self.pack(pack, &selection).await?;
-            if self.committed_at.elapsed() >= COMMIT_EVERY {
-                self.commit().await?;
+            if self.sent_at.elapsed() >= COMMIT_EVERY {
+                self.send().await?;
             }
+            self.deliveries.check()?;
         }
-        self.commit().await
+        self.send().await
     }
 
     /// Whether the lease goes back after what is at hand.
@@ -153,13 +182,14 @@ impl Work {
     }
 
     /// The condition's samples, shared by the shard's runs.
-    async fn select(&self) -> Result<Arc<Selection>, End> {
+    async fn select(&mut self) -> Result<Arc<Selection>, End> {
         let settings = self.spec.settings.clone();
-        let dataset =
-            self.shared.cache.get(&self.shared.store, &settings.data_sha256).await.map_err(|error| match error {
-                cache::Error::Store { .. } => End::Failed(FailureKind::Infrastructure, error.to_string()),
-                cache::Error::Damaged { .. } => End::Failed(FailureKind::Study, error.to_string()),
-            })?;
+        let loaded = tokio::select! {
+            loaded = self.load(&settings.data_sha256) => loaded?,
+            () = self.shared.told_to_stop() => return Err(End::Stopping),
+        };
+        let dataset = loaded.dataset;
+        self.held = Some(loaded.held);
         let selected =
             tokio::task::spawn_blocking(move || select(&dataset, &settings.condition, settings.training.shuffle)).await;
         match selected {
@@ -168,6 +198,38 @@ impl Work {
             Err(panic) => {
                 Err(End::Failed(FailureKind::Infrastructure, format!("selecting the samples failed: {panic}")))
             }
+        }
+    }
+
+    /// The data set, from the machine or the store; asks again while the store is away, for a while.
+    async fn load(&self, sha256: &str) -> Result<cache::Loaded, End> {
+        let began = Instant::now();
+        let mut trouble = self.shared.link.trouble();
+        loop {
+            let error = match self.shared.local.cache.get(&self.shared.store, sha256).await {
+                Ok(loaded) => {
+                    self.shared.local.outage.worked();
+                    return Ok(loaded);
+                }
+                Err(error @ cache::Error::Damaged { .. }) => {
+                    return Err(End::Failed(FailureKind::Study, error.to_string()));
+                }
+                Err(error @ cache::Error::Store { source: object_store::Error::NotFound { .. }, .. }) => {
+                    return Err(End::Failed(FailureKind::Infrastructure, error.to_string()));
+                }
+                Err(cache::Error::Store { sha256, source }) => {
+                    self.shared.local.outage.failed("reading a data set", &source);
+                    cache::Error::Store { sha256, source }
+                }
+            };
+            if self.holding.is_lost() {
+                return Err(End::Lost);
+            }
+            let pause = trouble.pause();
+            if self.is_to_stop() || began.elapsed() + pause > STORE_AWAY_AT_MOST {
+                return Err(End::Failed(FailureKind::Infrastructure, error.to_string()));
+            }
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -187,14 +249,14 @@ impl Work {
             Err(error) => format!("the training thread ended: {error}"),
         };
         for (run, _) in pack.runs.iter().filter(|(_, is_open)| *is_open) {
-            self.fail(run, &error, "").await?;
+            self.fail(run, &error).await?;
         }
         Ok(())
     }
 
     /// The epoch of the checkpoint that it went on from, and what became of it.
     async fn train(
-        &self,
+        &mut self,
         pack: &PackRuns,
         selection: &Arc<Selection>,
     ) -> (u32, Result<std::thread::Result<Trained>, JoinError>) {
@@ -202,7 +264,7 @@ impl Work {
         let (device, seeds, first) = (shared.device, pack.seeds(), pack.first());
         let selection = selection.clone();
         let described = Pack { settings: &settings, seeds: &seeds, selection: &selection, device };
-        let checkpoint = checkpoints::newest(&shared, first, &described).await;
+        let (checkpoint, found_any) = checkpoints::newest(&shared, first, &described).await;
         if let Some(checkpoint) = &checkpoint {
             tracing::info!(worker = shared.name, run = %first, epoch = checkpoint.epoch, "goes on from a checkpoint");
         }
@@ -211,18 +273,31 @@ impl Work {
         let outbox = writer.outbox();
         let trained = tokio::task::spawn_blocking(move || {
             let pack = Pack { settings: &settings, seeds: &seeds, selection: &selection, device };
-            let mut observer = Observer { shared, holding, first: first.to_string(), outbox, saved_at: Instant::now() };
+            let mut observer = Observer {
+                shared,
+                holding,
+                first: first.to_string(),
+                outbox,
+                saved_at: Instant::now(),
+                saved_epoch: resumed_after_epoch,
+                too_large: false,
+            };
             let mut training = || train::train(&pack, checkpoint.as_ref(), &mut |training| observer.epoch(training));
             catch_unwind(AssertUnwindSafe(|| in_pool(device, &mut training)))
         });
         let trained = trained.await;
-        writer.finish().await;
+        let written_any = tokio::select! {
+            written_any = writer.finish() => written_any,
+            () = self.shared.out_of_time() => true,
+        };
+        if found_any || written_any {
+            self.obsolete.push(first);
+        }
         (resumed_after_epoch, trained)
     }
 
     /// Takes what has become of a pack's runs.
     async fn take(&mut self, pack: PackRuns, outcomes: Vec<Outcome>, times: Times) -> Result<(), End> {
-        let first = pack.first();
         for ((run, is_open), outcome) in pack.runs.into_iter().zip(outcomes) {
             if !is_open {
                 continue;
@@ -235,66 +310,69 @@ impl Work {
                 Some(diverged) => self.keep_and_fail(&run, finished, &diverged.to_string()).await?,
             }
         }
-        self.obsolete.push(first);
         Ok(())
     }
 
     /// A run that diverged: its curve so far is kept for a person to look at, and the failure says where.
-    async fn keep_and_fail(&self, run: &Run, finished: FinishedRun, error: &str) -> Result<(), End> {
+    async fn keep_and_fail(&mut self, run: &Run, finished: FinishedRun, error: &str) -> Result<(), End> {
         let epochs = finished.curve.epochs.len();
-        let kept = if epochs == 0 {
-            "it has no finished epoch".to_string()
-        } else {
-            match upload::keep_diverged(&self.shared, &self.holding, &self.spec, finished).await {
-                Ok(key) => format!("its {epochs} finished epochs are kept in {key}"),
-                Err(upload::Error::Stale) => return Err(End::Lost),
-                Err(error) => format!("its {epochs} finished epochs are lost: {error}"),
-            }
+        let kept = match epochs {
+            0 => None,
+            _ => Some(self.in_time(upload::diverged(&self.shared, &self.holding, &self.spec, finished), 1).await?),
         };
-        self.fail(run, error, &kept).await
+        let (error, log) = (error.to_string(), self.failure_log(run, error));
+        self.deliveries.send(Finding::Diverged { kept, run: run.id, error, log, epochs }, Vec::new());
+        Ok(())
     }
 
-    async fn fail(&self, run: &Run, error: &str, more: &str) -> Result<(), End> {
-        let mut log = format!("seed {} on {} ({}): {error}", run.seed, self.shared.name, self.shared.backend);
-        if !more.is_empty() {
-            log += &format!("; {more}");
+    async fn fail(&self, run: &Run, error: &str) -> Result<(), End> {
+        let (id, log) = (run.id.to_string(), self.failure_log(run, error));
+        tokio::select! {
+            verdict = report(&self.shared, &self.holding, &id, FailureKind::Run, error, &log) => match verdict {
+                Verdict::Accepted => Ok(()),
+                Verdict::Stale => Err(End::Lost),
+            },
+            () = self.shared.out_of_time() => Err(End::Stopping),
         }
-        match report(&self.shared, &self.holding, &run.id.to_string(), FailureKind::Run, error, &log).await {
-            Verdict::Accepted => Ok(()),
-            Verdict::Stale => Err(End::Lost),
-        }
+    }
+
+    fn failure_log(&self, run: &Run, error: &str) -> String {
+        format!("seed {} on {} ({}): {error}", run.seed, self.shared.name, self.shared.backend)
     }
 
     async fn stopped(&mut self) -> Result<(), End> {
         if self.holding.is_lost() {
             return Err(End::Lost);
         }
-        self.commit().await?;
+        self.send().await?;
         Err(End::Stopping)
     }
 
-    /// Uploads and commits what is finished; then its checkpoints have had their time.
-    async fn commit(&mut self) -> Result<(), End> {
-        self.committed_at = Instant::now();
-        if !self.finished.is_empty() {
-            let runs = std::mem::take(&mut self.finished);
-            self.parts += 1;
-            self.upload(&runs).await?;
+    /// Sends what is finished on its way: it is uploaded and committed, and then its checkpoints have had their time.
+    async fn send(&mut self) -> Result<(), End> {
+        self.sent_at = Instant::now();
+        if self.finished.is_empty() {
+            self.deliveries.forget(std::mem::take(&mut self.obsolete));
+            return Ok(());
         }
-        for run in std::mem::take(&mut self.obsolete) {
-            checkpoints::remove(&self.shared, run).await;
-        }
+        let runs = std::mem::take(&mut self.finished);
+        self.parts += 1;
+        let count = runs.len();
+        let made = upload::part(&self.shared, &self.holding, &self.spec, runs, self.parts);
+        let (part, commit) = self.in_time(made, count).await?;
+        self.deliveries.send(Finding::Part { part, commit }, std::mem::take(&mut self.obsolete));
         Ok(())
     }
 
-    async fn upload(&self, runs: &[FinishedRun]) -> Result<(), End> {
-        let committed = upload::commit(&self.shared, &self.holding, &self.spec, runs, self.parts).await;
-        committed.map_err(|error| match error {
-            upload::Error::Stale => End::Lost,
-            upload::Error::Store { .. } | upload::Error::Refused(_) => {
-                End::Failed(FailureKind::Infrastructure, error.to_string())
+    /// What gets room in the spool before the worker, told to stop, has no more time.
+    async fn in_time<T>(&self, made: impl Future<Output = Result<T, upload::Error>>, runs: usize) -> Result<T, End> {
+        tokio::select! {
+            made = made => Ok(made?),
+            () = self.shared.out_of_time() => {
+                self.shared.lose(runs);
+                Err(End::Stopping)
             }
-        })
+        }
     }
 }
 
@@ -323,20 +401,34 @@ impl Observer {
             return ControlFlow::Break(());
         }
         let is_stopping = *self.shared.stopping.borrow() || self.holding.is_unwanted();
-        if is_stopping || self.saved_at.elapsed() >= self.shared.checkpoint_every {
+        if is_stopping || self.is_due(training.epoch()) {
             self.save(training, is_stopping);
         }
         if is_stopping { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
+    fn is_due(&self, epoch: u32) -> bool {
+        let epochs = epoch.saturating_sub(self.saved_epoch);
+        self.saved_at.elapsed() >= self.shared.checkpoint_every
+            || self.shared.checkpoint_epochs.is_some_and(|every| epochs >= every)
+    }
+
     /// Leaves a checkpoint to be written. The last one before a stop waits for its turn; others are left out while one waits.
     fn save(&mut self, training: &Training<'_>, is_last: bool) {
-        if !is_last && self.outbox.capacity() == 0 {
+        if self.too_large || (!is_last && self.outbox.capacity() == 0) {
             return;
         }
         let checkpoint = training.checkpoint().map_err(|error| error.to_string());
         let bytes = checkpoint.and_then(|checkpoint| checkpoint.encode().map_err(|error| error.to_string()));
         let sent = bytes.and_then(|bytes| {
+            if bytes.len() > MAX_CHECKPOINT_BYTES {
+                self.too_large = true;
+                return Err(format!(
+                    "it has {} MiB, and at most {} are kept; cut off, the run begins again",
+                    bytes.len() >> 20,
+                    MAX_CHECKPOINT_BYTES >> 20
+                ));
+            }
             let checkpoint = (training.epoch(), bytes);
             let sent = if is_last {
                 self.outbox.blocking_send(checkpoint).is_ok()
@@ -349,6 +441,7 @@ impl Observer {
             tracing::warn!(worker = self.shared.name, run = self.first, error, "a checkpoint cannot be made");
         }
         self.saved_at = Instant::now();
+        self.saved_epoch = training.epoch();
     }
 }
 
@@ -374,7 +467,15 @@ async fn release(shared: &Shared, holding: &Holding) {
     }
 }
 
-async fn report(shared: &Shared, holding: &Holding, run: &str, kind: FailureKind, error: &str, log: &str) -> Verdict {
+/// Reports a failure, until the coordinator has heard it.
+pub async fn report(
+    shared: &Shared,
+    holding: &Holding,
+    run: &str,
+    kind: FailureKind,
+    error: &str,
+    log: &str,
+) -> Verdict {
     let held = holding.held();
     tracing::warn!(worker = shared.name, shard = held.shard, run, error, "failed");
     let request = FailRequest {
