@@ -51,8 +51,13 @@ impl Family<'_> {
 
 /// Splits results into groups, in the plan's order.
 pub fn groups(results: &Results) -> Vec<Group<'_>> {
+    groups_of(&results.cells)
+}
+
+/// Splits cells into groups, in their order.
+pub fn groups_of(cells: &[Cell]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group> = Vec::new();
-    for cell in &results.cells {
+    for cell in cells {
         let key = &cell.planned.key;
         let place = groups.iter().position(|group| group.data == key.data && group.model == key.model);
         let place = place.unwrap_or_else(|| {

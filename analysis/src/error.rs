@@ -13,6 +13,9 @@ pub enum Error {
         /// Which studies it has, in words.
         known: String,
     },
+    /// Studies that say nothing about one another.
+    #[error("{0}")]
+    Incomparable(String),
     /// The report's name is no folder name.
     #[error("the report's name `{0}` may hold letters, digits, `-`, `_` and `.` alone, such as 2026-01-31T12-00-00Z")]
     Time(String),
@@ -39,6 +42,22 @@ pub enum Error {
         place: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A table of metrics cannot be analysed.
+    #[error("the table {place} {reason}")]
+    MetricTable {
+        /// The file.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file could not be written.
+    #[error("{place} cannot be written: {source}")]
+    Output {
+        /// The file.
+        place: String,
+        /// What the system says.
+        source: std::io::Error,
     },
     /// The store failed.
     #[error("the store failed at {place}: {source}")]
@@ -69,6 +88,13 @@ pub enum Error {
 impl Error {
     /// Whether the one who asked can put it right by asking otherwise (exit code 2).
     pub fn is_user_error(&self) -> bool {
-        matches!(self, Error::UnknownStudy { .. } | Error::Time(_) | Error::Store(_))
+        matches!(
+            self,
+            Error::UnknownStudy { .. }
+                | Error::Incomparable(_)
+                | Error::Time(_)
+                | Error::Store(_)
+                | Error::MetricTable { .. }
+        )
     }
 }

@@ -12,9 +12,11 @@
 //! - [`figure`]: learning-curve maps, trajectories and ribbons as SVG and PNG
 //! - [`table`]: one table as CSV, Parquet and HTML
 //! - [`report`]: the report folder, and [`write_report`]
+//! - [`analyze`]: the same comparisons and the paper's table from any table of metrics
 //! - [`error`]: why there is no report
 
 pub mod aggregate;
+pub mod analyze;
 pub mod compare;
 pub mod curve;
 pub mod error;
@@ -25,6 +27,7 @@ pub mod report;
 pub mod stats;
 pub mod table;
 
+pub use analyze::{AnalyzeOptions, analyze};
 pub use error::Error;
 pub use options::{Options, run};
 pub use report::{ReportOptions, ReportSummary, write_report};

@@ -67,6 +67,31 @@ pub struct Files {
     pub csv: Vec<u8>,
     /// Parquet, Zstandard.
     pub parquet: Vec<u8>,
+    /// The columns' names and kinds.
+    pub columns: Vec<(String, Kind)>,
+}
+
+impl Files {
+    /// The cells row by row, as in the CSV file, to show them.
+    pub fn rows(&self) -> Vec<Vec<String>> {
+        let records = csv::Reader::from_reader(self.csv.as_slice()).into_records();
+        records.filter_map(|record| Some(record.ok()?.iter().map(str::to_string).collect())).collect()
+    }
+
+    /// The rows as JSON objects; empty cells are null.
+    pub fn to_json(&self) -> serde_json::Value {
+        let value = |kind: Kind, cell: &str| match kind {
+            _ if cell.is_empty() => serde_json::Value::Null,
+            Kind::Text => cell.into(),
+            Kind::Number => cell.parse::<f64>().map_or(serde_json::Value::Null, Into::into),
+            Kind::Count => cell.parse::<u64>().map_or(serde_json::Value::Null, Into::into),
+        };
+        let object = |row: &Vec<String>| {
+            let pairs = self.columns.iter().zip(row).map(|((name, kind), cell)| (name.clone(), value(*kind, cell)));
+            serde_json::Value::Object(pairs.collect())
+        };
+        self.rows().iter().map(object).collect()
+    }
 }
 
 /// A table while rows are added.
@@ -77,6 +102,7 @@ pub struct Writer {
     schema: Arc<Schema>,
     csv: csv::Writer<Vec<u8>>,
     parquet: ArrowWriter<Vec<u8>>,
+    named: Vec<(String, Kind)>,
 }
 
 enum Column {
@@ -163,8 +189,9 @@ impl Writer {
             .map_err(|error| failed(error.to_string()))?;
         let mut csv = csv::Writer::from_writer(Vec::new());
         csv.write_record(columns.iter().map(|(column, _)| column)).map_err(|error| failed(error.to_string()))?;
+        let named = columns.iter().map(|(column, kind)| ((*column).to_string(), *kind)).collect();
         let columns = columns.iter().map(|(_, kind)| Column::new(*kind)).collect();
-        Ok(Writer { name, columns, rows: 0, schema, csv, parquet })
+        Ok(Writer { name, columns, rows: 0, schema, csv, parquet, named })
     }
 
     /// Adds a row, one value for each column.
@@ -203,7 +230,7 @@ impl Writer {
         let failed = |reason: String| Error::Table { table: name.to_string(), reason };
         let parquet = self.parquet.into_inner().map_err(|error| failed(error.to_string()))?;
         let csv = self.csv.into_inner().map_err(|error| failed(error.to_string()))?;
-        Ok(Files { csv, parquet })
+        Ok(Files { csv, parquet, columns: self.named })
     }
 
     fn failed(&self, reason: String) -> Error {

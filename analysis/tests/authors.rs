@@ -104,6 +104,7 @@ fn title(line: &Line, set: &str) -> Option<String> {
         Model::DataSource => "Data Source".to_string(),
         Model::TrueOrShuffled => format!("{set} Reshuffle"),
         Model::Condition => format!("{set} Class"),
+        Model::Epoch => format!("{set} Epoch"),
         Model::EpochByCondition => format!("{set} Epoch*Class"),
         Model::EpochByConditionOverEpoch => format!("{set} Epoch*Class - Epoch"),
     };
@@ -145,6 +146,13 @@ fn the_authors_table_is_that_of_r() {
                 close(Some(test.p.log10()), log10_p(&key, row), &what);
                 close(line.r_squared, &row["r.squared"], &what);
                 close(line.adjusted_r_squared, &row["adj.r.squared"], &what);
+                let fit = line.fit.unwrap();
+                close(fit.sigma(), &row["sigma"], &what);
+                close(Some(fit.residual), &row["rss"], &what);
+                close(Some(fit.total()), &row["tss"], &what);
+                close(fit.log_likelihood(), &row["logLik"], &what);
+                close(fit.aic(), &row["AIC"], &what);
+                close(fit.bic(), &row["BIC"], &what);
                 if row["p"] != "0" {
                     // R's own p is off by its logarithm's rounding where it is tiny.
                     close(Some(test.p.p()), &row["p"], &what);
@@ -160,6 +168,12 @@ fn the_authors_table_is_that_of_r() {
                 );
                 close(Some(test.f), &row["F"], &what);
                 close(Some(test.p.log10()), log10_p(&key, row), &what);
+                let (fit, smaller) = (line.fit.unwrap(), line.smaller.unwrap());
+                assert_eq!(smaller.df_residual().to_string(), row["res_df0"], "{what}");
+                close(Some(smaller.residual), &row["rss0"], &what);
+                close(Some(fit.residual), &row["rss1"], &what);
+                close(Some(smaller.residual - fit.residual), &row["sumsq"], &what);
+                close(smaller.r_squared(), &row["rsq0"], &what);
                 close(line.r_squared, &row["rsq1"], &what);
                 close(line.r_squared_gain, &row["rsq_diff"], &what);
                 close(line.adjusted_r_squared_gain, &row["adjrsq_diff"], &what);
@@ -167,5 +181,71 @@ fn the_authors_table_is_that_of_r() {
             }
         }
     }
-    assert_eq!(checked, 2 * (3 + 4 + 4 + 4), "models and differences found in R's files");
+    assert_eq!(checked, 2 * (3 + 4 + 4 + 4 + 4), "models and differences found in R's files");
+}
+
+/// R's name of a coefficient in ours.
+fn term(of_r: &str) -> String {
+    let (epoch, level) = match of_r.strip_prefix("epoch:") {
+        Some(level) => ("epoch × ", level),
+        None => ("", of_r),
+    };
+    let level = level.trim_start_matches("as.factor(cl)").trim_start_matches("as.factor(training)");
+    match level {
+        "(Intercept)" => "(intercept)".to_string(),
+        "NLP_null" | "gesture_null" => "shuffled".to_string(),
+        level => format!("{epoch}{level}"),
+    }
+}
+
+/// A coefficient near 0 is the difference of larger numbers, so that it can only agree as far as its standard error is large.
+#[test]
+fn the_coefficients_are_those_of_r() {
+    let Some(folder) = reference() else {
+        println!(
+            "skipped: the_coefficients_are_those_of_r (CURVEFLEET_TEST_REFERENCE names no folder with metricsAll_50epoch.parquet)"
+        );
+        return;
+    };
+    let mut expected: HashMap<(String, String, String), HashMap<String, String>> = HashMap::new();
+    let mut reader = csv::Reader::from_path(folder.join("process_data_coefs.csv")).unwrap();
+    for row in reader.deserialize::<HashMap<String, String>>().map(Result::unwrap) {
+        expected.insert((row["metric"].clone(), row["model"].clone(), term(&row["term"])), row);
+    }
+    let rows_of_r = expected.len();
+    let mut both = read(&folder, "metricsAll_50epoch.parquet");
+    both.extend(read(&folder, "metricsAll_null_50epoch.parquet"));
+    for (rows, names) in [
+        (both, [("nlp", "NLP"), ("gesture", "Gesture")].as_slice()),
+        (read(&folder, "metricsAll_gesture_epoch100.parquet"), &[("gesture", "Gesture100")]),
+        (read(&folder, "metricsAll_multiclass.parquet"), &[("nlp", "Multiclass")]),
+    ] {
+        for line in table(&rows) {
+            let set =
+                line.source.as_deref().map_or("", |source| names.iter().find(|(name, _)| *name == source).unwrap().1);
+            let Some(title) = title(&line, set) else { continue };
+            for coefficient in &line.coefficients {
+                let key = (line.metric.name().to_string(), title.clone(), coefficient.term.clone());
+                let row = expected.remove(&key).unwrap_or_else(|| panic!("R has no {key:?}"));
+                let (test, what) = (coefficient.test.unwrap(), format!("{key:?}"));
+                let estimate: f64 = row["estimate"].parse().unwrap();
+                let error = (test.estimate - estimate).abs();
+                assert!(
+                    error <= TOLERANCE * estimate.abs().max(test.se),
+                    "{what}: {} is not {estimate}",
+                    test.estimate
+                );
+                close(Some(test.se), &row["std.error"], &what);
+                let t: f64 = row["statistic"].parse().unwrap();
+                assert!((test.t - t).abs() <= TOLERANCE * t.abs().max(1.0), "{what}: t is {} and not {t}", test.t);
+                if row["p.value"] != "0" {
+                    let (p, of_r): (f64, f64) = (test.p.p(), row["p.value"].parse().unwrap());
+                    // A relative error of t becomes t² times as large a one of p.
+                    let tolerance = TOLERANCE * (1.0 + t * t) * of_r;
+                    assert!((p - of_r).abs() <= tolerance, "{what}: p is {p} and not {of_r}");
+                }
+            }
+        }
+    }
+    assert!(rows_of_r > 350 && expected.is_empty(), "of {rows_of_r} coefficients of R these are missing: {expected:?}");
 }

@@ -55,6 +55,7 @@ async fn a_whole_study_gives_page_figures_and_tables() {
         "condition_means",
         "performance",
         "significance",
+        "coefficients",
         "missing",
         "map_tests",
         "likelihood_ratio",
@@ -66,7 +67,7 @@ async fn a_whole_study_gives_page_figures_and_tables() {
     }
     assert_eq!(table(&fixture, "metrics").len(), 1 + 18 * 4);
     assert_eq!(table(&fixture, "condition_means").len(), 1 + 6 * 4 * 11);
-    assert_eq!(table(&fixture, "significance").len(), 1 + 4 * 5);
+    assert_eq!(table(&fixture, "significance").len(), 1 + 4 * 6);
     assert_eq!(table(&fixture, "missing").len(), 1);
     let references = String::from_utf8(files["references.bib"].clone()).unwrap();
     assert!(references.contains("10.1371/journal.pcbi.1012286") && references.contains("@misc{study-synthetic,"));
@@ -85,9 +86,10 @@ async fn the_page_holds_all_it_needs() {
     let fixture = Fixture::write(&Shape::default());
     report(&fixture).await.unwrap();
     let page = page(&fixture);
-    for outside in ["<script", "<link", "src=\"http", "@import", "url(http"] {
+    for outside in ["<script src", "<link", "src=\"", "@import", "url(", "fetch(", "XMLHttpRequest", "import("] {
         assert!(!page.contains(outside), "{outside}");
     }
+    assert!(page.contains("default-src 'none'"));
     assert_eq!(page.matches("<svg").count(), 8);
 }
 
@@ -226,7 +228,7 @@ async fn one_run_of_one_epoch_has_a_report() {
     assert_eq!(report(&fixture).await.unwrap().done, 1);
     let significance = table(&fixture, "significance");
     assert!(
-        significance[1..].iter().all(|row| !row[14].is_empty() && row[7].is_empty()),
+        significance[1..].iter().all(|row| !row[24].is_empty() && row[7].is_empty()),
         "every row says why it is empty"
     );
 }
@@ -245,7 +247,9 @@ async fn a_study_whose_runs_all_failed_has_a_report() {
 async fn what_cannot_be_reported_is_one_clear_sentence() {
     let fixture = Fixture::write(&Shape::default());
     let options = |study: &str| Options {
-        study: study.to_string(),
+        studies: vec![study.to_string()],
+        watch: false,
+        every: 10,
         store: fixture.store.url().to_string(),
         name: Some(TIME.to_string()),
         json: false,
@@ -274,18 +278,28 @@ async fn what_cannot_be_reported_is_one_clear_sentence() {
 /// Names of classes are the user's; on the page they are text.
 #[tokio::test]
 async fn names_cannot_break_the_page() {
-    let shape = Shape { classes: vec!["<script>alert(1)</script>", "b & c"], ..Shape::default() };
+    let shape = Shape { classes: vec!["</script><script>alert(1)</script>", "b & c"], ..Shape::default() };
     let fixture = Fixture::write(&shape);
     report(&fixture).await.unwrap();
-    assert!(!page(&fixture).contains("<script"));
+    let page = page(&fixture);
+    assert!(!page.contains("<script>alert"));
+    // The page's own script, and the values of every figure.
+    assert_eq!(page.matches("<script").count(), page.matches("</script>").count());
+    assert_eq!(page.matches("<script").count(), 1 + page.matches("<figure").count());
 }
 
 /// The program's own options find the same study.
 #[tokio::test]
 async fn the_command_line_writes_the_report_and_names_it() {
     let fixture = Fixture::write(&Shape::default());
-    let options =
-        Options { study: "synthetic".to_string(), store: fixture.store.url().to_string(), name: None, json: true };
+    let options = Options {
+        studies: vec!["synthetic".to_string()],
+        watch: false,
+        every: 10,
+        store: fixture.store.url().to_string(),
+        name: None,
+        json: true,
+    };
     let summary = run(options, std::time::UNIX_EPOCH, []).await.unwrap();
     assert_eq!(summary.folder, report_folder("synthetic", "1970-01-01T00-00-00Z"));
     let json: serde_json::Value = serde_json::from_str(&summary.to_json()).unwrap();

@@ -44,6 +44,12 @@ impl From<curvefleet_proto::store::Error> for Failure {
     }
 }
 
+impl From<curvefleet_proto::access::Error> for Failure {
+    fn from(error: curvefleet_proto::access::Error) -> Failure {
+        Failure::user(error)
+    }
+}
+
 impl From<curvefleet_coordinator::Error> for Failure {
     fn from(error: curvefleet_coordinator::Error) -> Failure {
         Failure { user: error.is_user_error(), message: one_line(error) }
@@ -65,6 +71,7 @@ impl From<curvefleet_analysis::Error> for Failure {
 impl From<tonic::Status> for Failure {
     fn from(status: tonic::Status) -> Failure {
         use tonic::Code;
+        let status = curvefleet_proto::access::trouble::clearer(status);
         let user = matches!(
             status.code(),
             Code::NotFound
@@ -73,6 +80,7 @@ impl From<tonic::Status> for Failure {
                 | Code::FailedPrecondition
                 | Code::OutOfRange
                 | Code::PermissionDenied
+                | Code::Unauthenticated
         );
         Failure { message: one_line(status.message()), user }
     }

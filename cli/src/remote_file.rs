@@ -29,9 +29,10 @@ impl Here {
             return Ok(PathBuf::from(path));
         }
         let is_whole = |(parent, name): &(&str, &str)| !parent.ends_with('/') && !name.is_empty();
-        let (parent, name) = url.rsplit_once('/').filter(is_whole).ok_or_else(|| {
-            cannot("it names no object; it looks like s3://bucket/folder/file".to_string())
-        })?;
+        let (parent, name) = url
+            .rsplit_once('/')
+            .filter(is_whole)
+            .ok_or_else(|| cannot("it names no object; it looks like s3://bucket/folder/file".to_string()))?;
         let folder = tempfile::tempdir().map_err(|error| cannot(format!("no room for a copy: {error}")))?;
         let path = folder.path().join(name);
         self.folders.push(folder);

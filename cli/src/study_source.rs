@@ -9,8 +9,8 @@ use curvefleet_proto::store::Store;
 use curvefleet_proto::study::file::{DataEntry, Parsed, parse};
 use curvefleet_proto::study::{DataSummary, Study};
 use curvefleet_worker::data::{DataError, canonical, import};
-use object_store::path::Path as Key;
 use object_store::ObjectStoreExt;
+use object_store::path::Path as Key;
 
 use crate::failure::Failure;
 

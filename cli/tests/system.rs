@@ -8,6 +8,7 @@ mod system {
     mod s3_server;
     mod server;
 
+    mod analyze;
     mod backup;
     mod export;
     mod faults;
@@ -16,6 +17,7 @@ mod system {
     mod processes;
     mod refusals;
     mod s3;
+    mod secure;
     mod several;
     mod store_check;
     mod studies;

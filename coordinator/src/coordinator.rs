@@ -5,11 +5,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use curvefleet_proto::access::Access;
 use curvefleet_proto::store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower_layer::Layer as _;
+use tower_service::Service as _;
 
+use crate::access::guard::{Guard, Guarded};
+use crate::access::rate::Rates as Limits;
+use crate::access::secret::Secret;
+use crate::access::{GuardLayer, Tokens, tls};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::ledger::expire::Expire;
@@ -37,6 +46,9 @@ pub struct Coordinator;
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
+    has_tls: bool,
+    /// Of a private coordinator.
+    own_token: Option<String>,
     store: Store,
     /// The ledger's file or database, for people.
     ledger_place: String,
@@ -64,7 +76,12 @@ impl Coordinator {
     /// # Errors
     /// As [`Coordinator::start`].
     pub async fn start_at(options: Options, clock: Arc<dyn Clock>) -> Result<Running, Error> {
-        let address = listen_address(&options.listen, options.insecure).await?;
+        let address = listen_address(&options.listen).await?;
+        let tls = tls::acceptor(options.tls())?;
+        let is_open = !options.insecure && !is_loopback(address.ip());
+        if is_open && tls.is_none() {
+            return Err(Error::NoTls { address });
+        }
         // First, so that a port in use leaves no new folder and no new ledger behind.
         let listener = TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })?;
         let store = Store::open(&options.store, environment())?;
@@ -75,6 +92,16 @@ impl Coordinator {
         let (ledger, ledger_place) = opened.map_err(|error| system("a thread")(std::io::Error::other(error)))??;
         let address = listener.local_addr().map_err(system("the address of its socket"))?;
         let (writer, handle) = writer::start(ledger, clock.clone()).map_err(system("a thread"))?;
+        let own = if options.private { Some(Secret::new().map_err(system("random bytes"))?) } else { None };
+        let own_token = own.as_ref().map(|own| own.text.clone());
+        let tokens = Arc::new(Tokens::new(handle.clone(), clock.clone()));
+        tokens.read().await.map_err(Error::Tokens)?;
+        if is_open && !tokens.are_there() && own.is_none() {
+            return Err(Error::NoTokens { address, ledger: ledger_place });
+        }
+        warn_of_tokens(&tokens, tls.is_some(), address);
+        let rates = Arc::new(Limits::new(options.requests_per_second));
+        let guard = GuardLayer(Arc::new(Guard { tokens: tokens.clone(), rates, own }));
         if options.expire_leases_at_start {
             // Should the database fail here, the leases expire at their deadlines.
             if let Err(error) = handle.ask(Expire { all: true }).await {
@@ -82,28 +109,100 @@ impl Coordinator {
             }
         }
         let (stop, stopping) = watch::channel(false);
-        let manifests = Arc::new(Manifests::new(handle.clone(), store.clone()));
-        let core = Core {
-            ledger: handle.clone(),
-            store: store.clone(),
-            manifests: manifests.clone(),
-            rates: Rates::new(settings.lease_ms),
-            settings,
-            clock,
-            stopping: stopping.clone(),
-            submitting: tokio::sync::Mutex::new(()),
-        };
-        let stopped = stopped(stopping.clone());
-        let (health, served) = server::serve(listener, Arc::new(core), stopped).await?;
+        let has_tls = tls.is_some();
+        let (core, tasks) = begin(handle.clone(), store.clone(), tokens, settings, clock, &stopping);
+        let (health, served) = server::serve(listener, tls, guard, core.clone(), stopped(stopping)).await?;
         let server = tokio::spawn(served);
-        let tasks = vec![
-            tokio::spawn(sweep(handle.clone(), settings, stopping.clone())),
-            tokio::spawn({
-                let manifests = manifests.clone();
-                async move { manifests.keep(stopping).await }
-            }),
-        ];
-        Ok(Running { address, store, ledger_place, handle, manifests, health, stop, server, tasks, writer })
+        let manifests = core.manifests.clone();
+        Ok(Running {
+            address,
+            has_tls,
+            own_token,
+            store,
+            ledger_place,
+            handle,
+            manifests,
+            health,
+            stop,
+            server,
+            tasks,
+            writer,
+        })
+    }
+}
+
+/// The services' core, and the tasks that look after leases and manifests until `stopping`.
+fn begin(
+    handle: Handle,
+    store: Store,
+    tokens: Arc<Tokens>,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    stopping: &watch::Receiver<bool>,
+) -> (Arc<Core>, Vec<JoinHandle<()>>) {
+    let manifests = Arc::new(Manifests::new(handle.clone(), store.clone()));
+    let tasks = vec![
+        tokio::spawn(sweep(handle.clone(), settings, stopping.clone())),
+        tokio::spawn({
+            let (tokens, stopping) = (tokens.clone(), stopping.clone());
+            async move { tokens.keep(stopping).await }
+        }),
+        tokio::spawn({
+            let (manifests, stopping) = (manifests.clone(), stopping.clone());
+            async move { manifests.keep(stopping).await }
+        }),
+    ];
+    let core = Core {
+        ledger: handle,
+        store,
+        tokens,
+        manifests,
+        rates: Rates::new(settings.lease_ms),
+        settings,
+        clock,
+        stopping: stopping.clone(),
+        submitting: tokio::sync::Mutex::new(()),
+    };
+    (Arc::new(core), tasks)
+}
+
+/// A coordinator without a socket: its services are called in its own process. It is all in the runtime that it was started in, and
+/// ends with it, as a killed coordinator does.
+pub struct Embedded {
+    services: Guarded<Routes>,
+    /// Keeps the services from ending.
+    _stop: watch::Sender<bool>,
+    _writer: Writer,
+}
+
+impl Coordinator {
+    /// Starts a coordinator without a socket on the runtime at hand, over a ledger and a store that are open already, by this clock.
+    /// Clients cannot be told apart, and may ask as often as they like.
+    ///
+    /// # Errors
+    /// If the ledger does not answer.
+    pub async fn embed(
+        ledger: Box<dyn Ledger>,
+        store: Store,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Embedded, Error> {
+        let (writer, handle) = writer::start_task(ledger, clock.clone());
+        let tokens = Arc::new(Tokens::new(handle.clone(), clock.clone()));
+        tokens.read().await.map_err(Error::Tokens)?;
+        let guard =
+            GuardLayer(Arc::new(Guard { tokens: tokens.clone(), rates: Arc::new(Limits::new(u32::MAX)), own: None }));
+        let (stop, stopping) = watch::channel(false);
+        let (core, _) = begin(handle, store, tokens, settings, clock, &stopping);
+        Ok(Embedded { services: guard.layer(server::routes(core)), _stop: stop, _writer: writer })
+    }
+}
+
+impl Embedded {
+    /// The answer to a request of gRPC.
+    pub fn answer(&self, request: http::Request<Body>) -> impl Future<Output = http::Response<Body>> + Send + use<> {
+        let mut services = self.services.clone();
+        async move { services.call(request).await.unwrap_or_else(|never| match never {}) }
     }
 }
 
@@ -115,7 +214,12 @@ impl Running {
 
     /// The URL for clients and workers on this machine.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", if self.has_tls { "https" } else { "http" }, self.address)
+    }
+
+    /// How a client in this process reaches it, if it is private and has no TLS.
+    pub fn access(&self) -> Access {
+        self.own_token.as_deref().map(Access::with_token).unwrap_or_default()
     }
 
     /// The store's URL, or its folder.
@@ -206,6 +310,7 @@ async fn sweep(ledger: Handle, settings: Settings, stopping: watch::Receiver<boo
     tokio::pin!(stopped);
     loop {
         tokio::select! {
+            biased;
             _ = ticks.tick() => {}
             () = &mut stopped => return,
         }
@@ -217,15 +322,23 @@ async fn sweep(ledger: Handle, settings: Settings, stopping: watch::Receiver<boo
     }
 }
 
-/// The address that `listen` names; one that other machines reach only if that was asked for in so many words.
-async fn listen_address(listen: &str, insecure: bool) -> Result<SocketAddr, Error> {
+/// The address that `listen` names.
+async fn listen_address(listen: &str) -> Result<SocketAddr, Error> {
     let refuse = |reason: String| Error::Listen { listen: listen.to_string(), reason };
     let mut addresses = tokio::net::lookup_host(listen).await.map_err(|error| refuse(error.to_string()))?;
-    let address = addresses.next().ok_or_else(|| refuse("the host has no address".to_string()))?;
-    if insecure || is_loopback(address.ip()) {
-        return Ok(address);
+    addresses.next().ok_or_else(|| refuse("the host has no address".to_string()))
+}
+
+/// Says what a person may not have meant.
+fn warn_of_tokens(tokens: &Tokens, has_tls: bool, address: SocketAddr) {
+    if tokens.are_there() && !tokens.any_is_live() {
+        tracing::warn!(
+            "all tokens of the ledger have expired or were revoked, so that no one is served; make one with --direct"
+        );
     }
-    Err(Error::Insecure { address })
+    if tokens.are_there() && !has_tls && !is_loopback(address.ip()) {
+        tracing::warn!("tokens cross the network without TLS: everyone between can read and use them");
+    }
 }
 
 fn is_loopback(ip: IpAddr) -> bool {

@@ -7,6 +7,7 @@
 //! - [`options`]: what it can be told on the command line
 //! - [`ledger`]: studies, shards, runs and leases; begin at its state machine
 //! - [`writer`](ledger::writer): the one thread through which everything reaches the ledger
+//! - [`access`]: who may ask what: tokens, roles, TLS, limits
 //! - `service`: the gRPC services
 //! - `server`: what they are served with: limits, keepalive, health, reflection
 //! - `manifest`: writes manifests into the store
@@ -14,9 +15,11 @@
 //! - [`clock`]: the one clock
 //! - [`error`]: why a coordinator does not start
 
+pub mod access;
 pub mod clock;
 pub mod coordinator;
 pub mod error;
+mod explain;
 pub mod ledger;
 mod manifest;
 pub mod options;
@@ -24,6 +27,7 @@ mod rates;
 mod server;
 mod service;
 
-pub use coordinator::{Coordinator, Running, run};
+pub use coordinator::{Coordinator, Embedded, Running, run};
 pub use error::Error;
 pub use options::Options;
+pub use service::check_message;

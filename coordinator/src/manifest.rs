@@ -13,6 +13,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use tokio::runtime::RuntimeFlavor;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
@@ -145,11 +146,13 @@ impl Manifests {
             let next = not_before.values().min().copied().unwrap_or(now + MANIFEST_INTERVAL);
             let wake = async {
                 tokio::select! {
+                    biased;
                     _ = changes.changed() => tokio::time::sleep(COALESCE).await,
                     () = tokio::time::sleep_until(next) => {}
                 }
             };
             tokio::select! {
+                biased;
                 () = wake => {}
                 _ = stopping.wait_for(|stopping| *stopping) => return,
             }
@@ -199,6 +202,10 @@ async fn encode(mut writer: ArrowWriter<Vec<u8>>, entries: Vec<Entry>) -> Result
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ParquetError> + Send + 'static,
 ) -> Result<T, ParquetError> {
+    // A runtime of one thread is a simulation's, in which no other thread may decide the order of events.
+    if tokio::runtime::Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+        return work();
+    }
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(ParquetError::General(error.to_string())))
 }
 

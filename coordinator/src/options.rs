@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use curvefleet_proto::limits::MAX_REQUESTS_PER_SECOND;
 use curvefleet_proto::store::Store;
 
+use crate::access::tls::Files;
 use crate::ledger::postgres::DatabaseUrl;
 use crate::ledger::{MAX_ATTEMPTS, Settings};
 
@@ -42,9 +44,27 @@ pub struct Options {
     #[arg(long, env = "CURVEFLEET_MAX_ATTEMPTS", default_value_t = MAX_ATTEMPTS, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_attempts: u32,
-    /// Listen beyond this machine without TLS and tokens: everyone who reaches the port may use the coordinator
+    /// The certificate by which clients and workers know the coordinator, in PEM form with those that vouch for it behind
+    /// it (`curvefleet certs` makes one); with --tls-key it speaks TLS
+    #[arg(long, env = "CURVEFLEET_TLS_CERTIFICATE", value_name = "FILE")]
+    pub tls_certificate: Option<PathBuf>,
+    /// The private key of that certificate
+    #[arg(long, env = "CURVEFLEET_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Take connections only from clients and workers with a certificate that these vouch for (mutual TLS)
+    #[arg(long, env = "CURVEFLEET_TLS_CLIENT_CA", value_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// Requests per second that one client (a token at an address) is answered; more are refused
+    #[arg(long, env = "CURVEFLEET_REQUESTS_PER_SECOND", default_value_t = MAX_REQUESTS_PER_SECOND, value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub requests_per_second: u32,
+    /// Listen beyond this machine without TLS or without tokens: everyone who reaches the port may use the coordinator
     #[arg(long)]
     pub insecure: bool,
+    /// Serves no one but who has the token that [`Running::access`](crate::Running::access) gives, which ends with the
+    /// process. For a coordinator within a program of its own; not a flag for that reason.
+    #[arg(skip)]
+    pub private: bool,
     /// Ends all leases at the start. Only right where workers live in the coordinator's own process, so that none can
     /// have outlived it; not a flag for that reason.
     #[arg(skip)]
@@ -60,7 +80,12 @@ impl Default for Options {
             database: None,
             lease_seconds: LEASE_SECONDS,
             max_attempts: MAX_ATTEMPTS,
+            tls_certificate: None,
+            tls_key: None,
+            tls_client_ca: None,
+            requests_per_second: MAX_REQUESTS_PER_SECOND,
             insecure: false,
+            private: false,
             expire_leases_at_start: false,
         }
     }
@@ -70,6 +95,15 @@ impl Options {
     /// What the ledger decides by.
     pub(crate) fn settings(&self) -> Settings {
         Settings { lease_ms: u64::from(self.lease_seconds) * 1_000, max_attempts: self.max_attempts }
+    }
+
+    /// The files of TLS.
+    pub(crate) fn tls(&self) -> Files<'_> {
+        Files {
+            certificate: self.tls_certificate.as_deref(),
+            key: self.tls_key.as_deref(),
+            client_authorities: self.tls_client_ca.as_deref(),
+        }
     }
 
     /// The ledger's file.

@@ -71,6 +71,12 @@ impl Rates {
         progress
     }
 
+    /// What a worker said last that it trains; `None` where it has not been heard here lately.
+    pub fn training(&self, worker: &str, now_ms: u64) -> Option<Vec<Training>> {
+        let beats = self.beats();
+        beats.get(worker).filter(|beat| self.counts(beat, now_ms)).map(|beat| beat.training.clone())
+    }
+
     fn counts(&self, beat: &Beat, now_ms: u64) -> bool {
         now_ms.saturating_sub(beat.at_ms) <= self.counts_for_ms
     }

@@ -2,6 +2,8 @@
 
 /// Largest gRPC message either side takes, in bytes. The largest that is sent is a page of runs (about 300 bytes each) or a commit with its logs.
 pub const MAX_MESSAGE_BYTES: usize = 16 << 20;
+/// Most fields of a message, counting each time that one repeats; the largest that is sent has [`MAX_RUNS_PER_CHECK`].
+pub const MAX_FIELDS_PER_MESSAGE: usize = 100_000;
 /// Longest study file, in bytes, as text.
 pub const MAX_STUDY_BYTES: usize = 1 << 20;
 /// Most runs of one study.
@@ -22,6 +24,20 @@ pub const MAX_HELD_PER_MESSAGE: usize = 1_024;
 pub const MAX_LEASES_PER_WORKER: usize = MAX_HELD_PER_MESSAGE;
 /// Most workers that are alive at the same time.
 pub const MAX_WORKERS: usize = 10_000;
+/// Open connections of one address, and of all.
+pub const MAX_CONNECTIONS_PER_ADDRESS: usize = 4_096;
+/// See [`MAX_CONNECTIONS_PER_ADDRESS`]; each takes a file descriptor and some kilobytes.
+pub const MAX_CONNECTIONS: usize = 16_384;
+/// Requests and streams of one client that are open at the same time; each worker and each watcher takes one.
+pub const MAX_OPEN_REQUESTS_PER_CLIENT: usize = 4_096;
+/// Requests per second that a client is answered, on average over two seconds, unless the coordinator is told otherwise.
+pub const MAX_REQUESTS_PER_SECOND: u32 = 5_000;
+/// Wrong tokens per second that an address may show; more are refused unread.
+pub const MAX_WRONG_TOKENS_PER_SECOND: u32 = 10;
+/// Most tokens of a ledger, revoked and expired ones among them.
+pub const MAX_TOKENS: usize = 10_000;
+/// Longest name of a token's holder, in bytes; half of a worker's, whose name it begins.
+pub const MAX_HOLDER_BYTES: usize = 60;
 /// Most clients that follow studies of one coordinator at the same time.
 pub const MAX_WATCHERS: usize = 1_024;
 /// Most labels of a worker, and of what a study requires.

@@ -118,6 +118,11 @@ impl Store {
         }
     }
 
+    /// A store of objects that are at hand already, under this URL.
+    pub fn of(objects: Arc<dyn ObjectStore>, url: &str) -> Store {
+        Store { objects, url: url.to_string() }
+    }
+
     fn open_folder(folder: PathBuf) -> Result<Store, Error> {
         let open = || -> std::io::Result<(PathBuf, LocalFileSystem)> {
             std::fs::create_dir_all(&folder)?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use curvefleet_proto::access::AccessOptions;
 use curvefleet_proto::limits::MAX_NAME_BYTES;
 use tokio::sync::watch;
 
@@ -26,6 +27,9 @@ pub struct Options {
         value_delimiter = ','
     )]
     pub coordinator: Vec<String>,
+    /// Certificates and token.
+    #[command(flatten)]
+    pub access: AccessOptions,
     /// The object store, where this machine reaches it under another name than the coordinator says: a folder or s3://bucket/prefix
     #[arg(long, env = "CURVEFLEET_WORKER_STORE", value_name = "URL")]
     pub store: Option<String>,
@@ -161,6 +165,7 @@ impl Options {
         }
         Ok(agent::Settings {
             coordinators: self.coordinator.clone(),
+            access: self.access.from_environment().map_err(|error| Error::Flag(error.to_string()))?,
             store: self.store.clone(),
             name,
             slots,
@@ -209,14 +214,16 @@ pub async fn run(options: Options, git_commit: &str) -> Result<(), Error> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .map_err(|source| Error::System { what: "cannot listen for SIGTERM", source })?;
     let name = settings.name.clone();
-    println!(
+    let announcement = format!(
         "curvefleet worker {} ({} at a time, {}) works for {}",
         name,
         settings.slots,
         settings.device.name(),
         settings.coordinators.join(", ")
     );
+    // It checks the URLs before anything shows them.
     let agent = Agent::new(settings, Local::new(limits))?;
+    println!("{announcement}");
     let working = tokio::spawn(agent.work(stopping));
     tokio::spawn(async move {
         tokio::select! {

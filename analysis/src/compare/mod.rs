@@ -32,9 +32,9 @@ pub mod robust;
 use curvefleet_proto::study::{Analysis, AnalysisKey};
 use rayon::prelude::*;
 
-use crate::aggregate::{Group, groups};
+use crate::aggregate::{Group, groups_of};
 use crate::curve::metrics::Metric;
-use crate::read::results::Results;
+use crate::read::results::{Cell, Results};
 use crate::report::page_numbers::percent;
 use crate::stats::random::Resampling;
 use aggregates::Aggregate;
@@ -105,23 +105,27 @@ impl Origin {
 
 /// Compares the runs of a study as its `[analysis]` part says.
 pub fn compare(results: &Results) -> Comparisons {
-    let analysis = &results.stored.study.analysis;
+    let study = &results.stored.study;
+    compare_cells(&results.cells, &study.analysis, study.seeds.len(), results.has_run_maps)
+}
+
+/// Compares the runs of some cells. `seeds` is how many runs each cell was to have; `has_run_maps` says whether their maps were kept.
+pub fn compare_cells(cells: &[Cell], analysis: &Analysis, seeds: usize, has_run_maps: bool) -> Comparisons {
     let metrics: Vec<Metric> = analysis.metrics.iter().map(|metric| Metric::from(*metric)).collect();
-    let groups = groups(results);
+    let groups = groups_of(cells);
     let with_metric: Vec<(&Group, Metric)> =
         groups.iter().flat_map(|group| metrics.iter().map(move |metric| (group, *metric))).collect();
     let asked: Vec<(&Group, Metric, RunSummary)> = with_metric
         .iter()
         .flat_map(|(group, metric)| RunSummary::ALL.map(|summary| (*group, *metric, summary)))
         .collect();
-    let seeds = results.stored.study.seeds.len();
     let mut outcomes: Vec<OutcomeComparisons> = asked
         .par_iter()
         .map(|(group, metric, summary)| compare_outcome(analysis, seeds, group, *metric, *summary))
         .collect();
     family::correct(analysis, &mut outcomes);
     let models = with_metric.par_iter().map(|(group, metric)| EpochModel::fit(group, *metric)).collect();
-    let maps = groups.iter().map(|group| MapTests::new(group, analysis, results.has_run_maps)).collect();
+    let maps = groups.iter().map(|group| MapTests::new(group, analysis, has_run_maps)).collect();
     let aggregates = with_metric.par_iter().map(|(group, metric)| Aggregate::new(group, *metric, analysis)).collect();
     let level = percent(analysis.interval_level);
     Comparisons { outcomes, models, robust: robust::tests(&groups, &metrics), maps, aggregates, level }

@@ -110,6 +110,7 @@ fn fit(explained_by: Model, rows: &[Row<'_>]) -> Result<WaldF, String> {
     }
     let (formula, smaller) = match explained_by {
         Model::DataSource | Model::TrueOrShuffled | Model::Condition => (Formula::Level, Formula::Mean),
+        Model::Epoch => (Formula::Epoch, Formula::Mean),
         Model::EpochByCondition => (Formula::EpochByLevel, Formula::Mean),
         Model::EpochByConditionOverEpoch => (Formula::EpochByLevel, Formula::Epoch),
     };

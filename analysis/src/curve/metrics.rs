@@ -24,6 +24,9 @@ pub enum Undefined {
     /// The curve holds a null, a NaN or an infinity.
     #[error("the curve holds a value that is not a finite number")]
     NotFinite,
+    /// A table of metrics has no row for the epoch.
+    #[error("the table has no row for this epoch")]
+    Absent,
 }
 
 impl CurveMetrics {

@@ -128,9 +128,13 @@ impl Title {
         mark + width(&self.name, TITLE_SIZE, Weight::Regular) + 8.0 + width(&self.count(), COUNT_SIZE, Weight::Regular)
     }
 
-    /// The name on two lines: broken after the slash between two classes, or else after the space nearest to the middle.
+    /// The name on two lines: broken after the minus between two conditions, the slash between two classes, or else the space nearest to
+    /// the middle.
     fn lines(&self) -> (String, String) {
         let name = &self.name;
+        if let Some((first, second)) = name.split_once(" − ") {
+            return (format!("{first} −"), second.to_string());
+        }
         let middle = name.len() / 2;
         let nearest = |found: char| {
             name.match_indices(found).map(|(place, _)| place + 1).min_by_key(|place| place.abs_diff(middle))

@@ -45,9 +45,10 @@ pub fn draw_ribbons(group: &Group<'_>, metric: Metric) -> Option<Figure> {
     let grid = Grid::new(&titles, RIGHT);
     let mut svg = Svg::new(WIDTH, grid.height);
     let name = file_name(&format!("{}-by-epoch", metric.name().replace('_', "-")), group);
+    let behind = format!("behind-{name}");
     let x_range = if last > 1 { (1.0, last as f64) } else { (0.0, 1.0) };
     let frame = |index: usize| Frame::new(grid.area(index), x_range, (low, high));
-    svg.define(&name, |svg| {
+    svg.define(&behind, |svg| {
         for ribbon in ribbons.iter().filter(|ribbon| !entries[ribbon.entry].control) {
             svg.polyline(&ribbon.line(&frame(0)), Stroke::solid(FAINT, 0.8), 1.0);
         }
@@ -61,7 +62,7 @@ pub fn draw_ribbons(group: &Group<'_>, metric: Metric) -> Option<Figure> {
         svg.open("panel", &entry.mark);
         grid.draw_title(&mut svg, index, &titles[index]);
         frame.draw_shared_axes(&mut svg, &x_ticks, &y_ticks, (grid.is_lowest(index), grid.is_leftmost(index)));
-        svg.place(&name, (frame.area.x - grid.area(0).x, frame.area.y - grid.area(0).y));
+        svg.place(&behind, (frame.area.x - grid.area(0).x, frame.area.y - grid.area(0).y));
         let mut lines = Vec::new();
         for ribbon in &ribbons {
             let found = &entries[ribbon.entry];
@@ -98,8 +99,9 @@ pub fn draw_trajectories(group: &Group<'_>, plane: Plane) -> Option<Figure> {
     let grid = Grid::new(&titles, RIGHT);
     let mut svg = Svg::new(WIDTH, grid.height);
     let name = file_name(&format!("{}-trajectories-apart", plane.name()), group);
+    let behind = format!("behind-{name}");
     let frame = |index: usize| Frame::new(grid.area(index), x, y);
-    svg.define(&name, |svg| {
+    svg.define(&behind, |svg| {
         for path in &paths {
             let color = if path.entry.control { CONTROL } else { FAINT };
             svg.polyline(&path.pixels(&frame(0)), Stroke::solid(color, 0.8), 1.0);
@@ -112,7 +114,7 @@ pub fn draw_trajectories(group: &Group<'_>, plane: Plane) -> Option<Figure> {
         svg.open("panel", &path.entry.mark);
         grid.draw_title(&mut svg, index, &titles[index]);
         frame.draw_shared_axes(&mut svg, &x_ticks, &y_ticks, (grid.is_lowest(index), grid.is_leftmost(index)));
-        svg.place(&name, (frame.area.x - grid.area(0).x, frame.area.y - grid.area(0).y));
+        svg.place(&behind, (frame.area.x - grid.area(0).x, frame.area.y - grid.area(0).y));
         path.draw(&mut svg, &frame, 0.8);
         hover.push(path.plot(&frame, plane));
         svg.close();

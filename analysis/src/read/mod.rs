@@ -5,9 +5,11 @@
 
 pub mod kept;
 pub mod manifest;
+pub mod metric_table;
 pub mod part;
 pub mod results;
 pub mod study;
+pub mod together;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, UInt32Type, UInt64Type};

@@ -3,6 +3,7 @@
 //! A part is read whole, because its hash needs every byte; a second, partial read of its columns would only cost more.
 //! What is in memory at a time is bounded by the parts in flight ([`super::results::PARTS_IN_FLIGHT`]) and [`MAX_PART_BYTES`].
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch};
@@ -84,7 +85,7 @@ pub enum Problem {
 /// # Errors
 /// If the object is missing, is not the one that was committed, or is not a curve part.
 pub async fn read_part(objects: Arc<dyn ObjectStore>, part: &PartRef) -> Result<Part, Problem> {
-    decode(read_bytes(objects, part).await?).map_err(Problem::Malformed)
+    decode(read_bytes(objects, part).await?)
 }
 
 /// Fetches a part's bytes and holds them against what was committed.
@@ -120,7 +121,16 @@ async fn fetch(objects: Arc<dyn ObjectStore>, part: &PartRef) -> Result<Bytes, P
     Ok(bytes.freeze())
 }
 
-fn decode(bytes: Bytes) -> Result<Part, String> {
+/// Decodes a part. The Parquet library reports almost all damage as errors; what it meets with a panic is the same finding.
+///
+/// # Errors
+/// If the bytes are no curve part.
+pub fn decode(bytes: Bytes) -> Result<Part, Problem> {
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode_all(bytes)));
+    decoded.unwrap_or_else(|_| Err("its pages are damaged".to_string())).map_err(Problem::Malformed)
+}
+
+fn decode_all(bytes: Bytes) -> Result<Part, String> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| error.to_string())?;
     let metadata = builder.metadata().file_metadata().key_value_metadata();
     let provenance = metadata

@@ -31,6 +31,12 @@ pub struct Results {
     pub provenance: Vec<PartProvenance>,
     /// Whether the maps of single runs are kept; there is no room for those of very large studies.
     pub has_run_maps: bool,
+    /// With several studies put together, the first one as it was submitted; `stored` is then all of them.
+    pub own: Option<StoredStudy>,
+    /// The studies after the first.
+    pub others: Vec<StoredStudy>,
+    /// Runs that several of the studies have.
+    pub doubled_runs: usize,
 }
 
 /// The results of one data set × condition × labels × model.
@@ -93,7 +99,8 @@ pub struct MapSums {
 }
 
 impl Cell {
-    fn new(planned: PlannedCell) -> Cell {
+    /// A cell without runs.
+    pub fn new(planned: PlannedCell) -> Cell {
         Cell { planned, runs: Vec::new(), map: MapSums::default(), kept: KeptCurves::default() }
     }
 }
@@ -199,6 +206,9 @@ impl Gathering {
             pending: total.saturating_sub(manifest.len()),
             provenance: Vec::new(),
             has_run_maps: true,
+            own: None,
+            others: Vec::new(),
+            doubled_runs: 0,
         };
         Gathering { results, cell_of, provenance: BTreeMap::new(), room: Room::new(MOST_MAP_VALUES) }
     }

@@ -12,11 +12,9 @@ pub const FILE: &str = "references.bib";
 /// The entries. `time` is the report's name; a year at its beginning is the study's.
 pub(super) fn bibtex(contents: &Contents, time: &str) -> String {
     let results = &contents.results;
-    let study = &results.stored.study;
     let version = env!("CARGO_PKG_VERSION");
     let year = time.get(..5).and_then(|head| head.strip_suffix('-')).filter(|year| year.parse::<u16>().is_ok());
     let year = year.map(|year| format!("  year    = {{{year}}},\n")).unwrap_or_default();
-    let title = if study.description.is_empty() { study.name.clone() } else { study.description.clone() };
     let mut entries = format!(
         "@article{{jiang-dale-2025,\n  author  = {{Jiang, Y. and Dale, R.}},\n  title   = {{Mapping the learning curves of deep learning networks}},\n  \
          journal = {{PLoS Computational Biology}},\n  year    = {{2025}},\n  doi     = {{10.1371/journal.pcbi.1012286}}\n}}\n\n\
@@ -24,18 +22,28 @@ pub(super) fn bibtex(contents: &Contents, time: &str) -> String {
          version = {{{version}}},\n  url     = {{{}}}\n}}\n\n",
         env!("CARGO_PKG_REPOSITORY"),
     );
-    // Writing to a String cannot fail.
-    let _ = write!(
-        entries,
-        "@misc{{study-{},\n  author  = {{YOUR NAMES}},\n  title   = {{Learning curves: {}}},\n{year}  note    = {{Study {} of {} runs, {} of them in the report; curvefleet {version}, \
-         numbers version {NUMBERS_VERSION}, study file SHA-256 {}}}\n}}\n",
-        key(&study.name),
-        escape(&title),
-        escape(&study.name),
-        results.planned(),
-        results.done(),
-        results.stored.sha256,
-    );
+    for stored in results.studies() {
+        let study = &stored.study;
+        let title = if study.description.is_empty() { &study.name } else { &study.description };
+        let planned: usize = stored.planned.iter().map(|cell| cell.runs).sum();
+        let done = if results.others.is_empty() {
+            format!(", {} of them in the report", results.done())
+        } else {
+            String::new()
+        };
+        // Writing to a String cannot fail.
+        let _ = write!(
+            entries,
+            "@misc{{study-{},\n  author  = {{YOUR NAMES}},\n  title   = {{Learning curves: {}}},\n{year}  note    = {{Study {} of {planned} runs{done}; curvefleet {version}, \
+             numbers version {NUMBERS_VERSION}, study file SHA-256 {}}}\n}}\n\n",
+            key(&study.name),
+            escape(title),
+            escape(&study.name),
+            stored.sha256,
+        );
+    }
+    entries.truncate(entries.trim_end().len());
+    entries.push('\n');
     entries
 }
 

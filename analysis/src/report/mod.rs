@@ -1,11 +1,14 @@
 //! The report of a study: a folder in the store with one page, the figures and the tables.
 //!
-//! - [`tables`]: the tables as files, with [`comparison_tables`] and [`whole_tables`] for those of comparisons
+//! - [`tables`]: the tables as files, with [`comparison_tables`] and [`whole_tables`] for those of comparisons and [`paper_tables`] for
+//!   the paper's
 //! - [`headline`]: the study's result in a few lines
-//! - [`page`]: the page, with [`page_numbers`] for how numbers are written and `style.css` for how it looks
+//! - [`page`]: the page, with [`page_numbers`] for how numbers are written, `style.css` for how it looks and `script.js` for what it
+//!   answers to a pointer; [`page_figures`]: the figures in it
 //! - [`page_tables`] and [`page_settings`]: what was run and with which settings; [`page_comparisons`], [`page_controls`],
 //!   [`page_maps`] and [`page_models`]: the comparisons; [`page_methods`]: the paragraph for a paper; [`page_notes`]: why cells are empty
 //! - [`citation`]: what to cite, as BibTeX
+//! - [`watch`]: a report that is renewed while runs arrive
 //! - [`time`]: report names from points in time
 
 pub mod citation;
@@ -14,6 +17,7 @@ pub mod headline;
 pub mod page;
 pub mod page_comparisons;
 pub mod page_controls;
+pub mod page_figures;
 pub mod page_maps;
 pub mod page_methods;
 pub mod page_models;
@@ -21,8 +25,10 @@ pub mod page_notes;
 pub mod page_numbers;
 pub mod page_settings;
 pub mod page_tables;
+pub mod paper_tables;
 pub mod tables;
 pub mod time;
+pub mod watch;
 pub mod whole_tables;
 
 use curvefleet_proto::artifact::report_folder;
@@ -37,7 +43,9 @@ use crate::compare::{Comparisons, compare};
 use crate::error::Error;
 use crate::figure::{self, Figure};
 use crate::read::results::{Results, read_results};
+use crate::read::together::together;
 use crate::stats::paper_table::Line;
+use watch::Renewal;
 
 /// How a report is written.
 #[derive(Debug, Clone)]
@@ -81,6 +89,9 @@ struct Contents {
     headline: Vec<String>,
 }
 
+/// The page's file.
+const PAGE: &str = "index.html";
+
 /// A file of the report: its place in the folder, and its bytes.
 type File = (String, Vec<u8>);
 
@@ -89,41 +100,81 @@ type File = (String, Vec<u8>);
 /// # Errors
 /// If the study file or the manifest cannot be read, the store cannot be written, or the report's name is no folder name.
 pub async fn write_report(store: &Store, study: &str, options: ReportOptions) -> Result<ReportSummary, Error> {
-    if !time::is_folder_name(&options.time) {
-        return Err(Error::Time(options.time));
+    write_joint_report(store, &[study.to_string()], options).await
+}
+
+/// Reads the results of one or more studies and writes one report about all of them, into the folder of the first.
+///
+/// # Errors
+/// As [`write_report`], and if the studies cannot be compared.
+pub async fn write_joint_report(
+    store: &Store,
+    studies: &[String],
+    options: ReportOptions,
+) -> Result<ReportSummary, Error> {
+    Ok(write(store, studies, &options.time, None).await?.summary)
+}
+
+/// What was written.
+struct Written {
+    summary: ReportSummary,
+    /// The page as it is when it is not renewed any more.
+    settled: String,
+}
+
+/// Writes a report. `renewal` says on the page that it is renewed.
+async fn write(store: &Store, studies: &[String], name: &str, renewal: Option<Renewal>) -> Result<Written, Error> {
+    if !time::is_folder_name(name) {
+        return Err(Error::Time(name.to_string()));
     }
-    let results = read_results(store, study).await?;
-    let folder = report_folder(study, &options.time);
-    let location = store.locate(&format!("{folder}/index.html"));
-    let time = options.time.clone();
+    let mut all = Vec::with_capacity(studies.len());
+    for study in studies {
+        all.push(read_results(store, study).await?);
+    }
+    let results = together(all)?;
+    let folder = report_folder(&studies[0], name);
+    let location = store.locate(&format!("{folder}/{PAGE}"));
+    let name = name.to_string();
     // Drawing and compressing take seconds; the caller's other tasks go on meanwhile.
-    let work = tokio::task::spawn_blocking(move || -> Result<(Vec<File>, ReportSummary), Error> {
+    let work = tokio::task::spawn_blocking(move || -> Result<(Vec<File>, Written), Error> {
         let contents = compute(results);
-        let files = files(&contents, &time)?;
-        Ok((files, summary(&contents, folder, location)))
+        let mut files = files(&contents, &name)?;
+        let settled = page::page(&contents, &name, None);
+        let page = match &renewal {
+            Some(renewal) => page::page(&contents, &name, Some(renewal)),
+            None => settled.clone(),
+        };
+        // Last, so that a page never points to files that are not there yet.
+        files.push((PAGE.to_string(), page.into_bytes()));
+        Ok((files, Written { summary: summary(&contents, folder, location), settled }))
     });
-    let (files, summary) = match work.await {
+    let (files, written) = match work.await {
         Ok(done) => done?,
         Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
     };
     for (name, bytes) in files {
-        let key = format!("{}/{name}", summary.folder);
-        let put = store.objects().put(&Path::from(key.as_str()), bytes.into()).await;
-        put.map_err(|source| Error::Objects { place: store.locate(&key), source })?;
+        put(store, &format!("{}/{name}", written.summary.folder), bytes).await?;
     }
-    Ok(summary)
+    Ok(written)
+}
+
+/// Puts an object in one piece, in the place of what may be there.
+async fn put(store: &Store, key: &str, bytes: Vec<u8>) -> Result<(), Error> {
+    let put = store.objects().put(&Path::from(key), bytes.into()).await;
+    put.map_err(|source| Error::Objects { place: store.locate(key), source })?;
+    Ok(())
 }
 
 fn compute(results: Results) -> Contents {
     let groups = groups(&results);
     let headline = headline::headline(&results, &groups);
-    let significance = tables::significance(&results);
+    let significance = paper_tables::of_results(&results);
     let comparisons = compare(&results);
     let figures = groups.par_iter().map(|group| figure::draw(group, Some(&comparisons))).collect();
     Contents { figures, headline, significance, comparisons, results }
 }
 
-/// The report's files, the page last, so that a page never points to files that are not there yet.
+/// The report's files beside the page.
 fn files(contents: &Contents, time: &str) -> Result<Vec<File>, Error> {
     let mut files = Vec::new();
     let mut tables = tables::all(&contents.results, &contents.significance)?;
@@ -141,7 +192,6 @@ fn files(contents: &Contents, time: &str) -> Result<Vec<File>, Error> {
         files.push((format!("figures/{}.png", figure.name), png));
     }
     files.push((citation::FILE.to_string(), citation::bibtex(contents, time).into_bytes()));
-    files.push(("index.html".to_string(), page::page(contents, time).into_bytes()));
     Ok(files)
 }
 

@@ -1,19 +1,25 @@
 //! The report's page: one HTML file with its style and figures inside, so that it opens anywhere and offline.
+//! A small script shows values under the pointer; where scripts are off, the page is a still one.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::page_numbers::count;
+use super::watch::Renewal;
 use super::{
-    Contents, page_comparisons, page_controls, page_maps, page_methods, page_models, page_settings, page_tables,
+    Contents, page_comparisons, page_controls, page_figures, page_maps, page_methods, page_models, page_settings,
+    page_tables,
 };
-use crate::aggregate::groups;
-use crate::figure::Figure;
 use crate::stats::paper_table::CAVEAT;
 
 const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+/// A page is not loaded again faster than a person can read a line of it.
+const LEAST_RELOAD_SECONDS: u64 = 5;
+/// Nothing is fetched from anywhere: what the page shows is inside it.
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
-/// The page as HTML. `time` is the report's name.
-pub(super) fn page(contents: &Contents, time: &str) -> String {
+/// The page as HTML. `time` is the report's name; `renewal` says that the page is written again while runs arrive.
+pub(super) fn page(contents: &Contents, time: &str, renewal: Option<&Renewal>) -> String {
     let study = &contents.results.stored.study;
     let document = html! {
         (DOCTYPE)
@@ -21,14 +27,19 @@ pub(super) fn page(contents: &Contents, time: &str) -> String {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
                 title { (study.name) " – curvefleet report" }
                 style { (PreEscaped(STYLE)) }
+                @if let Some(renewal) = renewal {
+                    noscript { meta http-equiv="refresh" content=(renewal.every_seconds.max(LEAST_RELOAD_SECONDS)); }
+                }
             }
             body {
+                @if let Some(renewal) = renewal { (renewed(contents, renewal)) }
                 (header(contents, time))
                 main {
                     (what_was_run(contents))
-                    (figures(contents))
+                    (page_figures::figures(contents))
                     section id="performance" {
                         h2 { "Final performance" }
                         (page_tables::performance(&contents.results))
@@ -59,10 +70,24 @@ pub(super) fn page(contents: &Contents, time: &str) -> String {
                         a href="https://doi.org/10.1371/journal.pcbi.1012286" { "doi 10.1371/journal.pcbi.1012286" } "."
                     }
                 }
+                script { (PreEscaped(SCRIPT)) }
             }
         }
     };
     document.into_string()
+}
+
+/// What a page that is renewed says at its top; the script reloads it after so many seconds.
+fn renewed(contents: &Contents, renewal: &Renewal) -> Markup {
+    let seconds = renewal.every_seconds.max(LEAST_RELOAD_SECONDS);
+    let results = &contents.results;
+    html! {
+        p class="renewed" data-renewed-seconds=(seconds) {
+            "As of " (renewal.as_of) ": " (count(results.done())) " of " (count(results.planned())) " runs are in this report. It is renewed while runs arrive, "
+            "and this page loads itself again every " (seconds) " seconds. If the watch was killed, it stays as it is; "
+            code { "curvefleet report --watch" } " goes on."
+        }
+    }
 }
 
 fn header(contents: &Contents, time: &str) -> Markup {
@@ -72,7 +97,7 @@ fn header(contents: &Contents, time: &str) -> Markup {
             h1 { (study.name) }
             @if !study.description.is_empty() { p { (study.description) } }
             p class="soft small" {
-                "Report of " (time) " · " span class="chip" { "preset " (study.preset.as_str()) }
+                "Report " (time) " · " span class="chip" { "preset " (study.preset.as_str()) }
             }
             ul class="headline" { @for line in &contents.headline { li { (line) } } }
             nav {
@@ -118,6 +143,7 @@ fn what_was_run(contents: &Contents) -> Markup {
                 (count(study.seeds.len())) " " (plural(study.seeds.len(), "seed", "seeds")) " each, "
                 (count(study.training.epochs as usize)) " " (plural(study.training.epochs as usize, "epoch", "epochs")) "."
             }
+            @if !results.others.is_empty() { (page_settings::studies(results)) }
             ul class="counts" {
                 @for (what, number, is_loss) in counts {
                     li class=[(is_loss && number > 0).then_some("warn")] { b { (count(number)) } (what) }
@@ -135,39 +161,6 @@ fn what_was_run(contents: &Contents) -> Markup {
 /// The word for `number` things.
 pub(super) fn plural<'a>(number: usize, one: &'a str, many: &'a str) -> &'a str {
     if number == 1 { one } else { many }
-}
-
-fn figures(contents: &Contents) -> Markup {
-    let groups = groups(&contents.results);
-    html! {
-        section id="figures" {
-            h2 { "Figures" }
-            @if contents.figures.iter().all(Vec::is_empty) { p { "There is no curve to draw yet." } }
-            @for (group, drawn) in groups.iter().zip(&contents.figures) {
-                @if groups.len() > 1 && !drawn.is_empty() { h3 { (group.data) ", " (group.model) } }
-                @for figure in drawn { (one_figure(figure)) }
-            }
-        }
-    }
-}
-
-fn one_figure(figure: &Figure) -> Markup {
-    html! {
-        figure {
-            (PreEscaped(&figure.svg))
-            figcaption { b { (figure.title) ". " } (figure.caption) " " (figure_files(figure)) }
-        }
-    }
-}
-
-/// Links to a figure's files.
-fn figure_files(figure: &Figure) -> Markup {
-    html! {
-        @for (place, (ending, name)) in [("svg", "SVG"), ("pdf", "PDF"), ("png", "PNG")].into_iter().enumerate() {
-            @if place > 0 { " · " }
-            a href=(format!("figures/{}.{ending}", figure.name)) { (name) }
-        }
-    }
 }
 
 /// Links to a table's files.
@@ -223,7 +216,7 @@ fn tables_and_figures(contents: &Contents) -> Markup {
                         tr {
                             td { "figure" }
                             td { (figure.title) }
-                            td { (figure_files(figure)) }
+                            td { (page_figures::figure_files(figure)) }
                         }
                     }
                 }

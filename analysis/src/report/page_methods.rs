@@ -52,13 +52,18 @@ fn runs(contents: &Contents) -> String {
             .map(|cell| cell.runs.len())
             .sum::<usize>()
     };
+    let together = match results.others.len() {
+        0 => String::new(),
+        more => format!("{} studies ({}) were put together. ", more + 1, results.names().join(", ")),
+    };
     let lost = results.planned().saturating_sub(results.done());
     let missing = match lost {
         0 => String::new(),
         _ => format!("; {} {} missing", count(lost), plural(lost, "is", "are")),
     };
     format!(
-        "We analysed {} of {} planned ({} with true labels, {} with shuffled labels{missing}) over {}, {}, {} for each condition and {} for each run.",
+        "{}We analysed {} of {} planned ({} with true labels, {} with shuffled labels{missing}) over {}, {}, {} for each condition and {} for each run.",
+        together,
         counted(results.done(), "run", "runs"),
         count(results.planned()),
         count(side(false)),
@@ -165,6 +170,6 @@ fn versions(contents: &Contents) -> String {
         "{trained}The analysis is that of curvefleet {} (numbers version {NUMBERS_VERSION}, resamples' seed {}, study file SHA-256 {}).",
         env!("CARGO_PKG_VERSION"),
         results.stored.study.analysis.seed,
-        results.stored.sha256,
+        results.studies().map(|stored| stored.sha256.as_str()).collect::<Vec<_>>().join(" and "),
     )
 }

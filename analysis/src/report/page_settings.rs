@@ -1,16 +1,23 @@
 //! The page's part about settings and versions: what somebody needs who wants to get the same numbers.
 
+use std::collections::BTreeSet;
+
 use curvefleet_proto::plan::run::NUMBERS_VERSION;
 use curvefleet_proto::study::{Probe, ProbeKind, Study};
 use maud::{Markup, html};
 
 use super::page_numbers::count;
 use crate::read::results::Results;
+use crate::read::study::StoredStudy;
+use crate::read::together::same_settings;
 
 /// Settings, hashes, versions and the study file.
 pub(super) fn settings(results: &Results) -> Markup {
-    let stored = &results.stored;
-    let study = &stored.study;
+    let study = &results.stored.study;
+    let several = !results.others.is_empty();
+    let of = |what: &str, stored: &StoredStudy| {
+        if several { format!("{what} of {}", stored.study.name) } else { what.to_string() }
+    };
     html! {
         section id="settings" {
             h2 { "Settings and versions" }
@@ -18,12 +25,17 @@ pub(super) fn settings(results: &Results) -> Markup {
             table {
                 tbody {
                     (row("Probe", &probe_words(&study.probe)))
-                    (row("Training", &format!(
-                        "{} epochs, batch size {}, learning rate {}",
-                        study.training.epochs, study.training.batch_size, study.training.learning_rate
-                    )))
+                    @for stored in results.studies() {
+                        @let training = &stored.study.training;
+                        (row(&of("Training", stored), &format!(
+                            "{} epochs, batch size {}, learning rate {}",
+                            training.epochs, training.batch_size, training.learning_rate
+                        )))
+                    }
                     (row("Curve metrics", "R's smooth() (3RS3R, Tukey's end rule), then start, end, max, tmax"))
-                    (row("Study file", &format!("SHA-256 {}", stored.sha256)))
+                    @for stored in results.studies() {
+                        (row(&of("Study file", stored), &format!("SHA-256 {}", stored.sha256)))
+                    }
                     (row("Analysis", &format!("curvefleet {}", env!("CARGO_PKG_VERSION"))))
                     (row("Version of the numbers", &NUMBERS_VERSION.to_string()))
                     @for part in &results.provenance {
@@ -35,16 +47,47 @@ pub(super) fn settings(results: &Results) -> Markup {
                     }
                 }
             }
-            details {
-                summary { "The study file with every default written out" }
-                pre { (stored.text) }
+            @for stored in results.studies() {
+                details {
+                    summary { (of("The study file", stored)) " with every default written out" }
+                    pre { (stored.text) }
+                }
+            }
+        }
+    }
+}
+
+/// The studies that a report puts together, and what must be known about comparing them.
+pub(super) fn studies(results: &Results) -> Markup {
+    let planned = |stored: &StoredStudy| stored.planned.iter().map(|cell| cell.runs).sum::<usize>();
+    let epochs: BTreeSet<u32> = results.studies().map(|stored| stored.study.training.epochs).collect();
+    let mut studies = results.studies();
+    let first = studies.next().map(|stored| &stored.study);
+    let alike = first.is_none_or(|first| studies.all(|other| same_settings(&first.analysis, &other.study.analysis)));
+    html! {
+        table {
+            thead { tr {
+                th { "Study" } th { "What it is" } th { "Preset" } th class="number" { "Runs planned" } th class="number" { "Seeds" } th class="number" { "Epochs" }
+            } }
+            tbody { @for stored in results.studies() { tr {
+                td { (stored.study.name) } td { (stored.study.description) } td { (stored.study.preset.as_str()) }
+                td class="number" { (count(planned(stored))) } td class="number" { (stored.study.seeds.len()) } td class="number" { (stored.study.training.epochs) }
+            } } }
+        }
+        p {
+            "Where several studies have runs of one data set and network, their conditions carry the study's name, and the conditions that "
+            "they share are compared across studies; what was tested within a study is in its own report."
+            @if epochs.len() > 1 { " The studies differ in their epochs; runs are compared after the last epoch of each." }
+            @if !alike { " The studies' [analysis] parts differ; this report follows that of the first." }
+            @if results.doubled_runs > 0 {
+                " " (count(results.doubled_runs)) " of the runs are the same training in several studies and stand in each, so that those conditions are not independent."
             }
         }
     }
 }
 
 /// The probe in words.
-pub(super) fn probe_words(probe: &Probe) -> String {
+pub fn probe_words(probe: &Probe) -> String {
     let classifier = match probe.kind {
         ProbeKind::Knn => format!("k nearest neighbours, k = {}", probe.k),
         ProbeKind::NearestMean => "nearest class mean".to_string(),

@@ -1,15 +1,14 @@
 //! The report's tables: metrics per run and epoch, means per condition, final performance, the paper's significance table, and
 //! what is missing. `docs/artifacts.md` describes their columns to users.
 
-use std::collections::BTreeSet;
-
 use curvefleet_proto::artifact::SCORES;
 
+use super::paper_tables;
 use crate::aggregate::{Quantity, by_epoch, test_score};
 use crate::curve::metrics::Metric;
 use crate::error::Error;
 use crate::read::results::{Cell, Results};
-use crate::stats::paper_table::{Line, Observation, paper_table};
+use crate::stats::paper_table::Line;
 use crate::stats::summary::Summary;
 use crate::table::{Files, Kind, Value, Writer};
 
@@ -22,34 +21,10 @@ pub fn all(results: &Results, significance: &[(String, Vec<Line>)]) -> Result<Ve
         ("metrics", metrics(results)?),
         ("condition_means", condition_means(results)?),
         ("performance", performance(results)?),
-        ("significance", significance_table(significance)?),
+        ("significance", paper_tables::significance(significance)?),
+        ("coefficients", paper_tables::coefficients(significance)?),
         ("missing", missing(results)?),
     ])
-}
-
-/// The paper's table for every model of the study.
-pub fn significance(results: &Results) -> Vec<(String, Vec<Line>)> {
-    let models: BTreeSet<&str> = results.cells.iter().map(|cell| cell.planned.key.model.as_str()).collect();
-    models.into_iter().map(|model| (model.to_string(), paper_table(&observations(results, model)))).collect()
-}
-
-fn observations<'a>(results: &'a Results, model: &str) -> Vec<Observation<'a>> {
-    let mut rows = Vec::new();
-    for cell in results.cells.iter().filter(|cell| cell.planned.key.model == model) {
-        let key = &cell.planned.key;
-        for run in &cell.runs {
-            rows.extend(run.epochs.iter().zip(1..).filter_map(|(epoch, number)| {
-                Some(Observation {
-                    source: &key.data,
-                    condition: &key.condition,
-                    shuffled: key.shuffled,
-                    epoch: number,
-                    metrics: epoch.metrics.ok()?,
-                })
-            }));
-        }
-    }
-    rows
 }
 
 const CELL_COLUMNS: [(&str, Kind); 4] =
@@ -157,40 +132,6 @@ fn performance(results: &Results) -> Result<Files, Error> {
             row.extend([Value::from(cell.planned.runs), Value::from(cell.runs.len()), Value::Text(&name)]);
             row.extend(summary_values(test_score(&[cell], index)));
             table.push(&row)?;
-        }
-    }
-    table.finish()
-}
-
-fn significance_table(by_model: &[(String, Vec<Line>)]) -> Result<Files, Error> {
-    let mut columns =
-        vec![("network", Kind::Text), ("metric", Kind::Text), ("data", Kind::Text), ("explained_by", Kind::Text)];
-    columns.push(("n", Kind::Count));
-    columns.extend([("df1", Kind::Count), ("df2", Kind::Count)]);
-    let numbers = ["f", "p", "log10_p", "r_squared", "adjusted_r_squared", "r_squared_gain", "adjusted_r_squared_gain"];
-    columns.extend(numbers.map(|name| (name, Kind::Number)));
-    columns.push(("note", Kind::Text));
-    let mut table = Writer::new("significance", &columns)?;
-    for (network, lines) in by_model {
-        for line in lines {
-            let test = line.test.as_ref();
-            table.push(&[
-                Value::Text(network),
-                Value::Text(line.metric.name()),
-                Value::from(line.source.as_deref()),
-                Value::Text(line.model.name()),
-                Value::from(line.n),
-                test.map_or(Value::Missing, |test| Value::from(test.df1)),
-                test.map_or(Value::Missing, |test| Value::from(test.df2)),
-                Value::from(test.map(|test| test.f)),
-                Value::from(test.map(|test| test.p.p())),
-                Value::from(test.map(|test| test.p.log10())),
-                Value::from(line.r_squared),
-                Value::from(line.adjusted_r_squared),
-                Value::from(line.r_squared_gain),
-                Value::from(line.adjusted_r_squared_gain),
-                Value::from(line.note.as_deref()),
-            ])?;
         }
     }
     table.finish()

@@ -6,7 +6,7 @@
 //! Columns that are combinations of earlier ones are left out, as R's `lm` does, with its tolerance.
 
 use super::tails::{Tail, f_upper};
-use super::triangle::{Triangulation, column_lengths, first_aliased, triangle, without_column};
+use super::triangle::{Triangulation, column_lengths, first_aliased, solve_upper, triangle, without_column};
 
 /// Rounding noise of the residual sum of squares, as a share of the total one: a fit below it is exact.
 const EXACT_FIT: f64 = 1e-28;
@@ -31,12 +31,28 @@ impl LeastSquares {
     /// Adds the observation `response` at the predictors `row` (`columns` values, the first of them 1).
     pub fn add(&mut self, row: &[f64], response: f64) {
         assert!(row.len() == self.columns && row.first() == Some(&1.0), "a row begins with 1 and fills all columns");
-        self.factored.add(row.iter().copied().chain([response - self.response_shift]));
-        self.rows += 1;
+        self.add_reduced(row, response - self.response_shift);
+        self.count(1);
+    }
+
+    /// Adds a row of the triangle that observations were reduced to, `response` being that of responses less the shift. The
+    /// observations themselves are told to [`LeastSquares::count`].
+    pub fn add_reduced(&mut self, row: &[f64], response: f64) {
+        self.factored.add(row.iter().copied().chain([response]));
+    }
+
+    /// Counts observations that come as [`LeastSquares::add_reduced`].
+    pub fn count(&mut self, observations: usize) {
+        self.rows += observations;
     }
 
     /// Solves the problem. `None` where there is no row.
     pub fn fit(&self) -> Option<Fit> {
+        Some(self.solve()?.fit)
+    }
+
+    /// Solves the problem, with the coefficients. `None` where there is no row.
+    pub fn solve(&self) -> Option<Solution> {
         if self.rows == 0 {
             return None;
         }
@@ -48,7 +64,12 @@ impl LeastSquares {
             r = triangle(&without_column(&r, width, aliased), width - 1);
             width -= 1;
         }
-        Some(self.read_fit(&r, width, kept.len()))
+        let fit = self.read_fit(&r, width, kept.len());
+        let mut coefficients = vec![None; self.columns];
+        for (column, found) in kept.iter().zip(self.read_coefficients(&r, width, &fit)) {
+            coefficients[*column] = Some(found);
+        }
+        Some(Solution { fit, coefficients })
     }
 
     fn read_fit(&self, r: &[f64], width: usize, rank: usize) -> Fit {
@@ -60,6 +81,35 @@ impl LeastSquares {
         let exact = residual <= EXACT_FIT * total;
         Fit { rows: self.rows, rank, explained, residual: if exact { 0.0 } else { residual } }
     }
+
+    /// Each coefficient with its standard error: the root of σ² times the diagonal of (`R`ᵀ `R`)⁻¹, whose entries are the squared
+    /// lengths of the rows of `R`⁻¹.
+    fn read_coefficients(&self, r: &[f64], width: usize, fit: &Fit) -> Vec<(f64, Option<f64>)> {
+        let effects: Vec<f64> = (0..fit.rank).map(|row| r[row * width + width - 1]).collect();
+        let mut estimates = solve_upper(r, width, &effects);
+        if let Some(intercept) = estimates.first_mut() {
+            *intercept += self.response_shift;
+        }
+        let mut squares = vec![0.0; fit.rank];
+        for column in 0..fit.rank {
+            let mut unit = vec![0.0; fit.rank];
+            unit[column] = 1.0;
+            let inverse = solve_upper(r, width, &unit);
+            squares.iter_mut().zip(inverse).for_each(|(sum, entry)| *sum += entry * entry);
+        }
+        let error = |square: f64| fit.sigma().map(|sigma| sigma * square.sqrt());
+        estimates.into_iter().zip(squares).map(|(estimate, square)| (estimate, error(square))).collect()
+    }
+}
+
+/// A solved least-squares problem.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Solution {
+    /// Its sums of squares.
+    pub fit: Fit,
+    /// For every column its coefficient and the standard error of that, if there are residuals; `None` for a column that is a
+    /// combination of earlier ones.
+    pub coefficients: Vec<Option<(f64, Option<f64>)>>,
 }
 
 /// What a least-squares fit with an intercept says about its model.
@@ -116,6 +166,33 @@ impl Fit {
     /// Residual degrees of freedom.
     pub fn df_residual(&self) -> usize {
         self.rows.saturating_sub(self.rank)
+    }
+
+    /// The total sum of squares around the mean.
+    pub fn total(&self) -> f64 {
+        self.explained + self.residual
+    }
+
+    /// The residual standard error; `None` without residual degrees of freedom.
+    pub fn sigma(&self) -> Option<f64> {
+        let df = self.df_residual();
+        (df > 0).then(|| (self.residual / df as f64).sqrt())
+    }
+
+    /// The log-likelihood under normal errors at their maximum-likelihood variance; `None` where the fit is exact.
+    pub fn log_likelihood(&self) -> Option<f64> {
+        let n = self.rows as f64;
+        (self.residual > 0.0).then(|| -0.5 * n * ((std::f64::consts::TAU * self.residual / n).ln() + 1.0))
+    }
+
+    /// Akaike's information criterion, the variance counted as a parameter.
+    pub fn aic(&self) -> Option<f64> {
+        Some(2.0 * (self.rank as f64 + 1.0) - 2.0 * self.log_likelihood()?)
+    }
+
+    /// The Bayesian information criterion, the variance counted as a parameter.
+    pub fn bic(&self) -> Option<f64> {
+        Some((self.rows as f64).ln() * (self.rank as f64 + 1.0) - 2.0 * self.log_likelihood()?)
     }
 
     /// R²; `None` where the response does not vary.

@@ -40,7 +40,9 @@ pub struct ManifestEntry {
 
 /// A study in a folder store.
 pub struct Fixture {
-    pub folder: tempfile::TempDir,
+    root: PathBuf,
+    /// The folder, which goes with the fixture that made it.
+    _folder: Option<tempfile::TempDir>,
     pub store: Store,
     pub study: Study,
     pub manifest: Vec<ManifestEntry>,
@@ -50,6 +52,11 @@ pub struct Fixture {
 /// What a synthetic study looks like.
 #[derive(Debug, Clone)]
 pub struct Shape {
+    pub name: &'static str,
+    /// Lines at the top of the study file.
+    pub head: &'static str,
+    /// What follows `[training]`.
+    pub training: &'static str,
     pub data: Vec<&'static str>,
     pub classes: Vec<&'static str>,
     pub labels: &'static str,
@@ -65,6 +72,9 @@ pub struct Shape {
 impl Default for Shape {
     fn default() -> Self {
         Shape {
+            name: "synthetic",
+            head: "",
+            training: "",
             data: vec!["gestures"],
             classes: vec!["wave", "point", "clap"],
             labels: r#"["true", "shuffled"]"#,
@@ -81,9 +91,19 @@ impl Fixture {
     /// Writes a study of this shape, every run done, one part for each cell.
     pub fn write(shape: &Shape) -> Fixture {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path().to_str().unwrap(), []).unwrap();
+        let root = folder.path().to_path_buf();
+        Fixture { _folder: Some(folder), ..Fixture::write_into(root, shape) }
+    }
+
+    /// Writes another study into the same store.
+    pub fn write_beside(&self, shape: &Shape) -> Fixture {
+        Fixture::write_into(self.root.clone(), shape)
+    }
+
+    fn write_into(root: PathBuf, shape: &Shape) -> Fixture {
+        let store = Store::open(root.to_str().unwrap(), []).unwrap();
         let study = resolve(shape);
-        let mut fixture = Fixture { folder, store, study, manifest: Vec::new(), parts: Vec::new() };
+        let mut fixture = Fixture { root, _folder: None, store, study, manifest: Vec::new(), parts: Vec::new() };
         fixture.put(&study_key(&fixture.study.name), fixture.study.to_toml().unwrap().as_bytes());
         let study = fixture.study.clone();
         for (index, cell) in cells(&study).unwrap().iter().enumerate() {
@@ -147,7 +167,7 @@ impl Fixture {
     }
 
     pub fn path(&self, key: &str) -> PathBuf {
-        self.folder.path().join(key)
+        self.root.join(key)
     }
 
     /// Every file under a folder of the store, by its name there.
@@ -183,7 +203,10 @@ impl Fixture {
 }
 
 fn resolve(shape: &Shape) -> Study {
-    let mut text = format!("name = \"synthetic\"\ndescription = \"Made-up curves\"\nseeds = {}\n", shape.seeds);
+    let mut text = format!(
+        "name = \"{}\"\ndescription = \"Made-up curves\"\nseeds = {}\n{}\n",
+        shape.name, shape.seeds, shape.head
+    );
     for data in &shape.data {
         text += &format!("[[data]]\nname = \"{data}\"\nformat = \"generated\"\n");
     }
@@ -192,7 +215,7 @@ fn resolve(shape: &Shape) -> Study {
             text += &format!("[[conditions]]\ndata = \"{data}\"\nclasses = {classes}\nlabels = {}\n", shape.labels);
         }
     }
-    text += &format!("[training]\nepochs = {}\n{}", shape.epochs, shape.analysis);
+    text += &format!("[training]\nepochs = {}\n{}\n{}", shape.epochs, shape.training, shape.analysis);
     let summary = |data: &str| DataSummary {
         sha256: sha256_hex(data.as_bytes()),
         steps_min: shape.steps as u32,

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use clap::Args;
 use curvefleet_coordinator::{Coordinator, Error, Options, Running, ledger::sqlite::OpenError};
+use curvefleet_proto::access::AccessOptions;
 use curvefleet_proto::store::Store;
 use curvefleet_proto::v1::GetInfoRequest;
 use serde_json::json;
 
 use super::{now_ms, print_json};
 use crate::archive::garbage::{self, Garbage, Kind, MIN_GRACE_MS, Rules, Survey};
-use crate::client::{self, Client};
+use crate::client::{Client, Way};
 use crate::failure::Failure;
 use crate::listing::{bytes, counted, duration, grouped, print_table, time};
 use crate::output::say;
@@ -26,6 +27,8 @@ pub struct Gc {
     /// The coordinator at work on the store, which knows what is committed; where one is named, no ledger is opened
     #[arg(long, env = "CURVEFLEET_COORDINATOR", value_name = "URL", value_delimiter = ',')]
     coordinator: Option<Vec<String>>,
+    #[command(flatten)]
+    access: AccessOptions,
     /// The ledger, where no coordinator is at work [default: ledger.sqlite in the store's folder, if it is there]
     #[arg(long, env = "CURVEFLEET_LEDGER", value_name = "FILE")]
     ledger: Option<PathBuf>,
@@ -71,7 +74,7 @@ impl Gc {
             let word = self.open_ledger(&store).await?;
             return Ok((store, word));
         };
-        let mut client = client::connect(urls).await?;
+        let mut client = Way::new(urls, &self.access)?.connect().await?;
         let info = client.get_info(GetInfoRequest {}).await?.into_inner();
         let least = Duration::from_millis(info.lease_ms.saturating_mul(2));
         if self.delete && self.grace < least {
@@ -101,6 +104,7 @@ impl Gc {
             listen: "127.0.0.1:0".to_string(),
             store: store.url().to_string(),
             ledger: Some(ledger),
+            private: true,
             ..Options::default()
         };
         let running = Coordinator::start(options).await.map_err(|error| match error {
@@ -110,7 +114,7 @@ impl Gc {
             )),
             error => error.into(),
         })?;
-        let client = client::connect(&[running.url()]).await?;
+        let client = Way::to(&running).connect().await?;
         Ok(Word::Ledger(Box::new(running), client))
     }
 
@@ -205,7 +209,7 @@ fn kind(kind: Kind) -> &'static str {
 }
 
 /// `30s`, `90m`, `24h`, `7d`.
-fn parse_grace(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_grace(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time; give a number with s, m, h or d, such as 24h");
     let unit = text.chars().last().ok_or_else(wrong)?;
     let seconds = match unit {

@@ -1,9 +1,12 @@
 //! The subcommands, one file each.
 
+mod analyze;
 mod audit;
 mod backup;
+mod certs;
 mod data;
 mod drain;
+mod explain;
 mod export;
 mod gc;
 mod logs;
@@ -17,6 +20,7 @@ mod services;
 mod status;
 mod store;
 mod submit;
+mod token;
 mod verify;
 mod watch;
 mod workers;
@@ -40,6 +44,8 @@ pub enum Command {
     Data(data::Data),
     /// Write the report of a study
     Report(report::Report),
+    /// Analyse any table of metrics: the paper's table, or comparisons of runs
+    Analyze(analyze::Analyze),
     /// Start a coordinator, which hands out the runs of studies
     Coordinator(curvefleet_coordinator::Options),
     /// Start a worker, which trains runs for a coordinator
@@ -68,10 +74,17 @@ pub enum Command {
     Drain(drain::Drain),
     /// Let a drained worker work again
     Undrain(drain::Undrain),
+    /// Say why a run, shard, worker or study is where it is, and what to do
+    Explain(explain::Explain),
     /// Show who changed what by hand
     Audit(audit::Audit),
     /// List the workers
     Workers(workers::Workers),
+    /// Make, list and revoke the tokens that a coordinator takes
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Make certificates for TLS: a private authority, the coordinator's, and clients'
+    Certs(certs::Certs),
     /// Copy a coordinator's ledger into a new file, also while it is at work
     Backup(backup::Backup),
     /// Check whether a store can be used
@@ -103,6 +116,7 @@ impl Command {
             Command::Plan(command) => command.execute().await,
             Command::Data(command) => command.execute().await,
             Command::Report(command) => command.execute().await,
+            Command::Analyze(command) => command.execute().await,
             Command::Coordinator(options) => services::coordinator(options).await,
             Command::Worker(options) => services::worker(options).await,
             Command::Submit(command) => command.execute().await,
@@ -116,8 +130,11 @@ impl Command {
             Command::Priority(command) => command.execute().await,
             Command::Drain(command) => command.execute().await,
             Command::Undrain(command) => command.execute().await,
+            Command::Explain(command) => command.execute().await,
             Command::Audit(command) => command.execute().await,
             Command::Workers(command) => command.execute().await,
+            Command::Token(command) => command.execute().await,
+            Command::Certs(command) => command.execute(),
             Command::Backup(command) => command.execute().await,
             Command::Store(command) => command.execute().await,
             Command::Gc(command) => command.execute().await,

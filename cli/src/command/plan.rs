@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use curvefleet_analysis::read::manifest::{ManifestRow, Outcome, read_manifest};
+use curvefleet_proto::access::AccessOptions;
 use curvefleet_proto::limits::MAX_RUNS_PER_CHECK;
 use curvefleet_proto::plan::{self, work};
 use curvefleet_proto::store::Store;
@@ -14,7 +15,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 
 use super::print_json;
-use crate::client;
+use crate::client::Way;
 use crate::failure::Failure;
 use crate::listing::{counted, duration, flop, grouped};
 use crate::output::say;
@@ -36,6 +37,8 @@ pub struct Plan {
     /// Ask this coordinator what is done already, instead of the store
     #[arg(long, env = "CURVEFLEET_COORDINATOR", value_name = "URL", value_delimiter = ',')]
     coordinator: Option<Vec<String>>,
+    #[command(flatten)]
+    access: AccessOptions,
     /// List every condition and model
     #[arg(long)]
     long: bool,
@@ -66,7 +69,7 @@ impl Plan {
         let runs: Vec<String> =
             shards.iter().flat_map(|shard| shard.runs().map(|run| run.id.to_string()).collect::<Vec<_>>()).collect();
         let done = match (&self.coordinator, &store) {
-            (Some(url), _) => done_by_coordinator(url, &runs).await?,
+            (Some(urls), _) => done_by_coordinator(Way::new(urls, &self.access)?, &runs).await?,
             (None, Some(store)) => done_in_store(store, &runs).await?,
             (None, None) => 0,
         };
@@ -203,8 +206,8 @@ fn json(study: &Study, lines: &[Line], shards: usize, runs: usize, done: u64, fl
     })
 }
 
-async fn done_by_coordinator(urls: &[String], runs: &[String]) -> Result<u64, Failure> {
-    let mut client = client::connect(urls).await?;
+async fn done_by_coordinator(way: Way, runs: &[String]) -> Result<u64, Failure> {
+    let mut client = way.connect().await?;
     let mut done = 0;
     for runs in runs.chunks(MAX_RUNS_PER_CHECK) {
         done += client.check_runs(CheckRunsRequest { runs: runs.to_vec() }).await?.into_inner().done.len() as u64;

@@ -26,7 +26,7 @@ use super::manage;
 use super::submit::submit;
 use super::watch::{exit_code, follow, outcome, show_failures};
 use crate::archive::repair::repair;
-use crate::client::{self, Client};
+use crate::client::{Client, Way};
 use crate::failure::Failure;
 use crate::listing::{counted, duration, grouped};
 use crate::output::say;
@@ -99,6 +99,7 @@ impl Fleet {
             store: run.store.clone(),
             ledger: run.ledger.clone(),
             expire_leases_at_start: true,
+            private: true,
             ..curvefleet_coordinator::Options::default()
         };
         Ok(Fleet {
@@ -119,8 +120,8 @@ impl Fleet {
         workers: usize,
         run: &Run,
     ) -> Result<ExitCode, Failure> {
-        let urls = [self.coordinator.url()];
-        let mut client = client::connect(&urls).await?;
+        let way = Way::to(&self.coordinator);
+        let mut client = way.connect().await?;
         let study = loaded.study.name.clone();
         let (mut status, reply) = submit(&mut client, store, loaded).await?;
         if run.retry {
@@ -142,7 +143,7 @@ impl Fleet {
         self.hire(workers)?;
         let began = Instant::now();
         let status = tokio::select! {
-            followed = follow(&urls, &study) => followed?,
+            followed = follow(&way, &study) => followed?,
             ended = self.workers.join_next() => return Err(why(ended)),
             stopped = told_to_stop() => {
                 stopped?;
@@ -164,6 +165,7 @@ impl Fleet {
         for index in 0..workers {
             let settings = curvefleet_worker::agent::Settings {
                 coordinators: vec![self.coordinator.url()],
+                access: self.coordinator.access(),
                 store: None,
                 name: format!("here-{}", index + 1),
                 slots: 1,
@@ -247,7 +249,7 @@ impl Fleet {
 }
 
 /// Waits for Ctrl-C or SIGTERM.
-async fn told_to_stop() -> Result<(), Failure> {
+pub(super) async fn told_to_stop() -> Result<(), Failure> {
     let deaf = |error: std::io::Error| Failure::other(format!("cannot listen for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(deaf)?;
     tokio::select! {

@@ -7,7 +7,7 @@ use clap::Args;
 use curvefleet_proto::v1::{ListRunsRequest, RunState, StudyState, StudyStatus, WatchStudyRequest};
 use tonic::{Code, Status};
 
-use crate::client::{self, Client, Coordinator};
+use crate::client::{Client, Coordinator, Way};
 use crate::failure::Failure;
 use crate::listing::{counted, grouped};
 use crate::output::say;
@@ -36,7 +36,7 @@ impl Watch {
     /// # Errors
     /// If the coordinator does not answer or knows no such study.
     pub async fn execute(self) -> Result<ExitCode, Failure> {
-        let status = follow(&self.coordinator.coordinator, &self.study).await?;
+        let status = follow(&self.coordinator.way()?, &self.study).await?;
         say!("{}", outcome(&status));
         let mut client = self.coordinator.connect().await?;
         show_failures(&mut client, &status).await?;
@@ -49,9 +49,9 @@ impl Watch {
 ///
 /// # Errors
 /// If no coordinator answers at first, or none for a while, or there is no such study.
-pub async fn follow(urls: &[String], study: &str) -> Result<StudyStatus, Failure> {
+pub async fn follow(way: &Way, study: &str) -> Result<StudyStatus, Failure> {
     let mut progress = Progress::new(0);
-    let mut client = client::connect(urls).await?;
+    let mut client = way.connect().await?;
     let mut failures = 0;
     loop {
         let mut heard = false;
@@ -69,7 +69,7 @@ pub async fn follow(urls: &[String], study: &str) -> Result<StudyStatus, Failure
                 if matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal) =>
             {
                 failures = if heard { 0 } else { failures };
-                let Some(again) = reconnect(urls, &mut failures).await else { return Err(status.into()) };
+                let Some(again) = reconnect(way, &mut failures).await else { return Err(status.into()) };
                 client = again;
             }
             Err(status) => return Err(status.into()),
@@ -95,13 +95,13 @@ async fn one_watch(
 }
 
 /// Connects again, after a pause that doubles with each failure in a row; `None` after too many of them.
-async fn reconnect(urls: &[String], failures: &mut u32) -> Option<Client> {
+async fn reconnect(way: &Way, failures: &mut u32) -> Option<Client> {
     // By its number each process waits a little less or more, so that all who watch do not come back at once.
     let share = 0.75 + f64::from(std::process::id() % 64) / 128.0;
     while *failures < RECONNECTS {
         tokio::time::sleep((FIRST_PAUSE * (1 << *failures)).mul_f64(share)).await;
         *failures += 1;
-        if let Ok(client) = client::connect(urls).await {
+        if let Ok(client) = way.connect().await {
             return Some(client);
         }
     }

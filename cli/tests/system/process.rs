@@ -61,15 +61,16 @@ pub struct Service {
 impl Service {
     /// Starts a program and waits for its first line, which it prints when it is ready.
     pub fn start(command: &mut Command) -> Service {
-        Service::start_with(command, Stdio::null())
+        Service::start_logged(command, Stdio::null())
     }
 
-    /// As [`Service::start`], with its log in a file.
+    /// The same, with its log in a file.
     pub fn start_logging(command: &mut Command, log: &Path) -> Service {
-        Service::start_with(command, std::fs::File::create(log).unwrap().into())
+        Service::start_logged(command, std::fs::File::create(log).unwrap().into())
     }
 
-    fn start_with(command: &mut Command, log: Stdio) -> Service {
+    /// The same, with a place for what it logs.
+    pub fn start_logged(command: &mut Command, log: Stdio) -> Service {
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut first_line = String::new();
@@ -82,7 +83,7 @@ impl Service {
 
     /// The coordinator's URL, from its first line.
     pub fn url(&self) -> String {
-        let start = self.first_line.find("http://").unwrap();
+        let start = self.first_line.find("http").unwrap();
         self.first_line[start..].split([' ', ',', '\n']).next().unwrap().to_string()
     }
 
@@ -95,6 +96,11 @@ impl Service {
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Its end, which comes by itself.
+    pub fn ended(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
     }
 
     /// SIGTERM, and its end.

@@ -68,8 +68,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let upstream = upstream.strip_prefix("http://").unwrap().to_string();
-        let state =
-            Arc::new(Mutex::new(State { mood: Mood::Good, requests: 0, faults: 0, lines: Vec::new() }));
+        let state = Arc::new(Mutex::new(State { mood: Mood::Good, requests: 0, faults: 0, lines: Vec::new() }));
         let known = state.clone();
         std::thread::spawn(move || {
             for client in listener.incoming() {

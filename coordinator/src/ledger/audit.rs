@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::operation::Apply;
-use super::sql::{Context, values};
+use super::sql::{Context, Row, values};
 
 /// Asks for the newest entries.
 #[derive(Debug, Clone)]
@@ -40,18 +40,21 @@ impl Apply for ListAudit {
             "SELECT id, at_ms, who, what, target, note FROM audit
              WHERE id < ?1 AND (?2 = '' OR target = ?2) ORDER BY id DESC LIMIT ?3",
             values![before, &self.target, self.limit],
-            |row| {
-                Ok(Entry {
-                    id: row.unsigned(0)?,
-                    at_ms: row.unsigned(1)?,
-                    who: row.text(2)?,
-                    what: row.text(3)?,
-                    target: row.text(4)?,
-                    note: row.text(5)?,
-                })
-            },
+            read,
         )
     }
+}
+
+/// All columns of an entry, in the order of its fields.
+pub(super) fn read(row: &dyn Row) -> Result<Entry, Error> {
+    Ok(Entry {
+        id: row.unsigned(0)?,
+        at_ms: row.unsigned(1)?,
+        who: row.text(2)?,
+        what: row.text(3)?,
+        target: row.text(4)?,
+        note: row.text(5)?,
+    })
 }
 
 /// Writes down who did what to which study, worker or part, and why.

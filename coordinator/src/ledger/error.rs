@@ -20,6 +20,15 @@ pub enum Error {
     /// More than one run begins with these digits.
     #[error("more than one run begins with `{0}`; give more of its digits")]
     AmbiguousRun(String),
+    /// Nothing goes by this name.
+    #[error(
+        "there is no run, shard, worker or study `{0}`; `curvefleet status`, `curvefleet workers` and `curvefleet runs STUDY` \
+         list what there is"
+    )]
+    Nothing(String),
+    /// More than one run or shard begins with these digits.
+    #[error("more than one run or shard begins with `{0}`; give more of its digits")]
+    Ambiguous(String),
     /// A worker asks for work without having introduced itself.
     #[error("the worker `{0}` is not registered with this coordinator; register first")]
     NoWorker(String),
@@ -35,6 +44,9 @@ pub enum Error {
         curvefleet_proto::limits::MAX_WORKERS
     )]
     TooManyWorkers,
+    /// There is no token of this id.
+    #[error("there is no token `{0}`; `curvefleet token list` lists the tokens there are")]
+    NoToken(String),
     /// The request contradicts itself or the plan.
     #[error("{0}")]
     Invalid(String),

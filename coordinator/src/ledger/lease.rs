@@ -89,16 +89,10 @@ impl Apply for Lease {
             |row| Ok(Study { id: row.int(0)?, name: row.text(1)? }),
         )?;
         let mut leases = Vec::new();
+        let of = if self.is_alone(context)? { Of::All } else { Of::Others };
         for study in &studies {
-            if !self.lease_from(context, study, Of::Others, &mut leases)? {
+            if !self.lease_from(context, study, of, &mut leases)? {
                 break;
-            }
-        }
-        if leases.is_empty() && self.is_alone(context)? {
-            for study in &studies {
-                if !self.lease_from(context, study, Of::Itself, &mut leases)? {
-                    break;
-                }
             }
         }
         let retry_after_ms = if leases.is_empty() { retry_after_ms(context)? } else { 0 };
@@ -117,8 +111,8 @@ struct Study {
 enum Of {
     /// Not the asking worker's, or not lately.
     Others,
-    /// The asking worker's alone.
-    Itself,
+    /// Whosever: there is no one else to try again.
+    All,
 }
 
 impl Lease {
@@ -202,7 +196,7 @@ impl Lease {
         // A failure of this worker's own is out of mind after so long, and none at all where it is the only worker.
         let forgotten_ms = match of {
             Of::Others => context.now_ms.saturating_sub(ANOTHER_WORKER_MS),
-            Of::Itself => context.now_ms,
+            Of::All => context.now_ms,
         };
         context.rows(
             "SELECT id, key, spec_json FROM shards JOIN shard_specs ON shard_specs.shard_id = shards.id

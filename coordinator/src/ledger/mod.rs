@@ -6,11 +6,11 @@
 //!
 //! - Operations: [`submit`], [`lease`], [`heartbeat`], [`commit`], [`fail`], [`release`], [`expire`], [`cancel`],
 //!   [`retry`], [`lose`] (lost parts), [`register`], [`workers`] (their list), [`study`] (status), [`runs`] and [`logs`] (listings), [`check`],
-//!   [`manifest`] (rows for the manifest in the store)
+//!   [`manifest`] (rows for the manifest in the store), [`tokens`] (who may ask)
 //! - Shared steps: `shard` (where a shard goes when its runs have changed), `reuse` (runs done in other studies),
 //!   `attempt` and `audit` (the two diaries), [`backoff`]
 //! - Machinery: [`operation`] (the list of all operations), [`sqlite`] (the database in a file), [`postgres`] (the
-//!   database that several coordinators share), [`writer`] (the one thread that owns it, and its [`Handle`]), [`error`]
+//!   database that several coordinators share), [`direct`] (the ledger without a coordinator), [`writer`] (the one thread that owns it, and its [`Handle`]), [`error`]
 //!
 //! # What a run goes through
 //!
@@ -56,9 +56,11 @@ pub mod backoff;
 pub mod cancel;
 pub mod check;
 pub mod commit;
+pub mod direct;
 pub mod drain;
 pub mod error;
 pub mod expire;
+pub mod explain;
 pub mod fail;
 pub mod heartbeat;
 pub mod lease;
@@ -79,6 +81,7 @@ pub mod sqlite;
 pub mod state;
 pub mod study;
 pub mod submit;
+pub mod tokens;
 pub mod workers;
 pub mod writer;
 

@@ -2,8 +2,8 @@
 
 use super::sql::Context;
 use super::{
-    Error, audit, cancel, check, commit, drain, expire, fail, heartbeat, lease, logs, lose, manifest, pause, register,
-    release, retry, runs, study, submit, workers,
+    Error, audit, cancel, check, commit, drain, expire, explain, fail, heartbeat, lease, logs, lose, manifest, pause,
+    register, release, retry, runs, study, submit, tokens, workers,
 };
 
 /// A request with the answer that belongs to it.
@@ -80,6 +80,7 @@ operations! {
     Lose: lose::Lose => lose::Lost,
     ListRuns: runs::ListRuns => runs::Page,
     Logs: logs::Logs => logs::Attempts,
+    Explain: explain::Explain => explain::Explained,
     Register: register::Register => (),
     ListWorkers: workers::ListWorkers => Vec<workers::Worker>,
     Lease: lease::Lease => lease::Leased,
@@ -93,9 +94,25 @@ operations! {
     ManifestClaim: manifest::Claim => Option<u64>,
     ManifestAbandon: manifest::Abandon => (),
     ManifestWritten: manifest::Written => bool,
+    MakeToken: tokens::MakeToken => tokens::Token,
+    ListTokens: tokens::ListTokens => tokens::Tokens,
+    RevokeToken: tokens::RevokeToken => tokens::Token,
 }
 
 impl Request {
+    /// Whether a worker loses its leases if this waits for long.
+    pub(super) fn is_sign_of_life(&self) -> bool {
+        matches!(self, Request::Heartbeat(_) | Request::Register(_))
+    }
+
+    /// How many runs it changes, about: what it costs.
+    pub(super) fn runs(&self) -> usize {
+        match self {
+            Request::Commit(commit) => commit.runs.len(),
+            _ => 1,
+        }
+    }
+
     /// Whether it changes nothing, so that a database with several coordinators need not let it wait for others.
     pub(super) fn is_read(&self) -> bool {
         match self {
@@ -106,9 +123,11 @@ impl Request {
             | Request::ListRuns(_)
             | Request::CommittedParts(_)
             | Request::Logs(_)
+            | Request::Explain(_)
             | Request::ListWorkers(_)
             | Request::ListAudit(_)
             | Request::StaleManifests(_)
+            | Request::ListTokens(_)
             | Request::ManifestPage(_) => true,
             Request::Submit(_)
             | Request::Cancel(_)
@@ -126,6 +145,8 @@ impl Request {
             | Request::Expire(_)
             | Request::ManifestClaim(_)
             | Request::ManifestAbandon(_)
+            | Request::MakeToken(_)
+            | Request::RevokeToken(_)
             | Request::ManifestWritten(_) => false,
         }
     }
@@ -153,6 +174,7 @@ impl Reply {
             | Reply::ListRuns(_)
             | Reply::CommittedParts(_)
             | Reply::Logs(_)
+            | Reply::Explain(_)
             | Reply::Register(())
             | Reply::ListWorkers(_)
             | Reply::ListAudit(_)
@@ -161,6 +183,9 @@ impl Reply {
             | Reply::ManifestClaim(_)
             | Reply::ManifestAbandon(())
             | Reply::StaleManifests(_)
+            | Reply::MakeToken(_)
+            | Reply::ListTokens(_)
+            | Reply::RevokeToken(_)
             | Reply::ManifestPage(_) => false,
         }
     }

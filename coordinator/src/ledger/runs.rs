@@ -105,7 +105,8 @@ fn clamp(place: u64) -> i64 {
     i64::try_from(place).unwrap_or(i64::MAX)
 }
 
-fn read(row: &dyn Row) -> Result<Run, Error> {
+/// The columns of a listing, in its order.
+pub(super) fn read(row: &dyn Row) -> Result<Run, Error> {
     let state = row.text(9)?;
     Ok(Run {
         place: (row.unsigned(0)?, row.unsigned(1)?),

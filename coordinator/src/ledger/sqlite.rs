@@ -27,8 +27,9 @@ pub use open::OpenError;
 pub struct SqliteLedger {
     connection: Connection,
     settings: Settings,
-    /// Held locked for as long as the ledger is open, so that no second coordinator opens the same file.
-    _lock: File,
+    /// Held locked for as long as the ledger is open, so that no second coordinator opens the same file. `None` where it is opened
+    /// beside the coordinator that holds it.
+    _lock: Option<File>,
 }
 
 impl Ledger for SqliteLedger {

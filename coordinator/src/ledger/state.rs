@@ -26,6 +26,17 @@ pub enum RunState {
     Cancelled,
 }
 
+/// Where a shard stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ShardState {
+    /// Waiting for a worker.
+    Pending,
+    /// Held by a worker.
+    Leased,
+    /// None of its runs is pending.
+    Closed,
+}
+
 /// Who is to blame for a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
@@ -72,6 +83,22 @@ impl RunState {
         [RunState::Pending, RunState::Done, RunState::Failed, RunState::Cancelled]
             .into_iter()
             .find(|state| state.as_str() == word)
+    }
+}
+
+impl ShardState {
+    /// The word in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ShardState::Pending => "pending",
+            ShardState::Leased => "leased",
+            ShardState::Closed => "closed",
+        }
+    }
+
+    /// The state of that word.
+    pub fn parse(word: &str) -> Option<ShardState> {
+        [ShardState::Pending, ShardState::Leased, ShardState::Closed].into_iter().find(|state| state.as_str() == word)
     }
 }
 

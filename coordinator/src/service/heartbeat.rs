@@ -7,18 +7,25 @@ use curvefleet_proto::v1::{HeartbeatRequest, HeartbeatResponse};
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
-use super::worker::lease;
+use super::worker::{lease, worker_name};
 use super::{Answers, Core, answers, check, refuse, stopped};
+use crate::access::Caller;
 use crate::ledger::heartbeat::{Heartbeat, Renewed};
 use crate::rates::Training;
 
 /// Answers a stream of heartbeats until it ends, something in it is wrong, or the coordinator stops.
-pub(super) fn start(core: Arc<Core>, mut requests: Streaming<HeartbeatRequest>) -> Answers<HeartbeatResponse> {
+pub(super) fn start(
+    core: Arc<Core>,
+    caller: Caller,
+    mut requests: Streaming<HeartbeatRequest>,
+) -> Answers<HeartbeatResponse> {
     let (sender, stream) = answers();
     tokio::spawn(async move {
         let stopped = stopped(core.stopping.clone());
         let end = tokio::select! {
-            end = answer_all(&core, &mut requests, &sender) => end,
+            biased;
+            end = answer_all(&core, &caller, &mut requests, &sender) => end,
+            status = caller.ended() => Err(status),
             () = stopped => Err(refuse::stopping()),
         };
         if let Err(status) = end {
@@ -31,11 +38,13 @@ pub(super) fn start(core: Arc<Core>, mut requests: Streaming<HeartbeatRequest>) 
 
 async fn answer_all(
     core: &Core,
+    caller: &Caller,
     requests: &mut Streaming<HeartbeatRequest>,
     sender: &mpsc::Sender<Result<HeartbeatResponse, Status>>,
 ) -> Result<(), Status> {
     while let Some(request) = requests.message().await? {
-        let response = answer(core, request).await?;
+        caller.again()?;
+        let response = answer(core, caller, request).await?;
         if sender.send(Ok(response)).await.is_err() {
             return Ok(());
         }
@@ -43,9 +52,9 @@ async fn answer_all(
     Ok(())
 }
 
-async fn answer(core: &Core, request: HeartbeatRequest) -> Result<HeartbeatResponse, Status> {
+async fn answer(core: &Core, caller: &Caller, request: HeartbeatRequest) -> Result<HeartbeatResponse, Status> {
     let HeartbeatRequest { worker, held, epochs_per_second, session } = request;
-    check::name("the worker's name", &worker)?;
+    let worker = worker_name(caller, &worker)?;
     check::text("the worker's session", &session, MAX_NAME_BYTES)?;
     check::count("the heartbeat", held.len(), MAX_HELD_PER_MESSAGE, "leases")?;
     let leases = held.iter().cloned().map(lease).collect::<Result<Vec<_>, _>>()?;

@@ -3,6 +3,7 @@
 //!
 //! - [`study`]: the service for people and tools; [`submit`] and [`watch`] hold its two longer methods
 //! - [`worker`]: the service for workers; [`heartbeat`] holds its stream
+//! - [`token`]: the service for who may use the coordinator
 //! - [`damage`]: reads parts that are said to be damaged, and retries their runs
 //! - [`check`]: bounds on names, ids and counts
 //! - [`message`]: from the ledger's answers to messages
@@ -15,19 +16,23 @@ mod message;
 mod refuse;
 mod study;
 mod submit;
+mod token;
 mod watch;
 mod worker;
 
 use std::sync::Arc;
 
 use curvefleet_proto::store::Store;
+use curvefleet_proto::v1;
 
+use crate::access::Tokens;
 use crate::clock::Clock;
 use crate::ledger::{Handle, Settings};
 use crate::manifest::Manifests;
 use crate::rates::Rates;
 
 pub(crate) use study::StudyApi;
+pub(crate) use token::TokenApi;
 pub(crate) use worker::WorkerApi;
 
 /// What both services work with.
@@ -36,6 +41,8 @@ pub(crate) struct Core {
     pub ledger: Handle,
     /// Where artifacts lie.
     pub store: Store,
+    /// Who may ask.
+    pub tokens: Arc<Tokens>,
     /// Writes manifests when a client asks.
     pub manifests: Arc<Manifests>,
     /// How fast the fleet trains.
@@ -67,4 +74,27 @@ fn answers<T>() -> (tokio::sync::mpsc::Sender<Result<T, tonic::Status>>, Answers
 pub(crate) async fn stopped(mut stopping: tokio::sync::watch::Receiver<bool>) {
     // An error means that the coordinator is gone altogether.
     drop(stopping.wait_for(|stopping| *stopping).await);
+}
+
+/// Reads a message to a method and checks it as the service does, but carries nothing out. For fuzzing; methods whose messages hold no
+/// more than a name are not among those it knows.
+///
+/// # Errors
+/// With the refusal that a peer would get.
+pub fn check_message(method: &str, message: &[u8]) -> Result<(), tonic::Status> {
+    match method {
+        "Register" => worker::introduction(decoded(message)?).map(drop),
+        "Lease" => worker::leases(decoded::<v1::LeaseRequest>(message)?.held).map(drop),
+        "Commit" => worker::commit(decoded(message)?).map(drop),
+        "Fail" => worker::fail(decoded(message)?).map(drop),
+        "Release" => worker::leases(decoded::<v1::ReleaseRequest>(message)?.held).map(drop),
+        "ListRuns" => study::list_runs(decoded(message)?).map(drop),
+        "SubmitStudy" => submit::check(&decoded::<v1::SubmitStudyRequest>(message)?.study_toml).map(drop),
+        other => Err(tonic::Status::unimplemented(format!("`{other}` is not among the methods that are checked"))),
+    }
+}
+
+fn decoded<M: prost::Message + Default>(message: &[u8]) -> Result<M, tonic::Status> {
+    curvefleet_proto::codec::check(message)?;
+    M::decode(message).map_err(|error| tonic::Status::internal(error.to_string()))
 }

@@ -9,11 +9,13 @@ use crate::manifest;
 pub(super) fn ledger(error: Error) -> Status {
     let message = error.to_string();
     match error {
-        Error::NoStudy(_) | Error::NoRun(_) | Error::UnknownWorker(_) => Status::not_found(message),
+        Error::NoStudy(_) | Error::NoRun(_) | Error::NoToken(_) | Error::UnknownWorker(_) | Error::Nothing(_) => {
+            Status::not_found(message)
+        }
         Error::OtherStudy(_) => Status::already_exists(message),
         Error::NoWorker(_) | Error::Superseded(_) => Status::failed_precondition(message),
         Error::TooManyWorkers => Status::out_of_range(message),
-        Error::AmbiguousRun(_) | Error::Invalid(_) => Status::invalid_argument(message),
+        Error::AmbiguousRun(_) | Error::Ambiguous(_) | Error::Invalid(_) => Status::invalid_argument(message),
         Error::Database(_) | Error::Unknown | Error::Closed => Status::unavailable(message),
     }
 }

@@ -6,22 +6,25 @@ use curvefleet_proto::limits::{MAX_AUDIT_PER_PAGE, MAX_REASON_BYTES, MAX_RUNS_PE
 use curvefleet_proto::v1::study_service_server::StudyService;
 use curvefleet_proto::v1::{
     CancelStudyRequest, CancelStudyResponse, CheckRunsRequest, CheckRunsResponse, DrainWorkerRequest,
-    DrainWorkerResponse, GetInfoRequest, GetInfoResponse, GetLogsRequest, GetLogsResponse, GetStudyRequest,
-    GetStudyResponse, ListAuditRequest, ListAuditResponse, ListRunsRequest, ListRunsResponse, ListStudiesRequest,
-    ListStudiesResponse, ListWorkersRequest, ListWorkersResponse, PauseStudyRequest, PauseStudyResponse,
-    PrioritizeStudyRequest, PrioritizeStudyResponse, ResumeStudyRequest, ResumeStudyResponse, RetryDamagedRequest,
-    RetryDamagedResponse, RetryStudyRequest, RetryStudyResponse, StudyStatus, SubmitStudyRequest, SubmitStudyResponse,
-    UndrainWorkerRequest, UndrainWorkerResponse, WatchStudyRequest, WatchStudyResponse, WorkerStatus,
-    WriteManifestRequest, WriteManifestResponse,
+    DrainWorkerResponse, ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, GetLogsRequest,
+    GetLogsResponse, GetStudyRequest, GetStudyResponse, ListAuditRequest, ListAuditResponse, ListRunsRequest,
+    ListRunsResponse, ListStudiesRequest, ListStudiesResponse, ListWorkersRequest, ListWorkersResponse,
+    PauseStudyRequest, PauseStudyResponse, PrioritizeStudyRequest, PrioritizeStudyResponse, ResumeStudyRequest,
+    ResumeStudyResponse, RetryDamagedRequest, RetryDamagedResponse, RetryStudyRequest, RetryStudyResponse, StudyStatus,
+    SubmitStudyRequest, SubmitStudyResponse, UndrainWorkerRequest, UndrainWorkerResponse, WatchStudyRequest,
+    WatchStudyResponse, WorkerStatus, WriteManifestRequest, WriteManifestResponse,
 };
 use tonic::{Request, Response, Status};
 
 use super::worker::MAX_KEY_BYTES;
 use super::{Answers, Core, check, damage, message, refuse, submit, watch};
+use crate::access::Caller;
+use crate::explain::{Scene, explain};
 use crate::ledger::audit::ListAudit;
 use crate::ledger::cancel::Cancel;
 use crate::ledger::check::CheckRuns;
 use crate::ledger::drain::Drain;
+use crate::ledger::explain::Explain;
 use crate::ledger::logs::Logs;
 use crate::ledger::pause::{Pause, Prioritize};
 use crate::ledger::retry::Retry;
@@ -56,11 +59,6 @@ impl StudyApi {
     }
 }
 
-/// Who asks, for the audit: their address, until there are tokens with names.
-fn who<T>(request: &Request<T>) -> String {
-    request.remote_addr().map_or_else(|| "unknown".to_string(), |address| address.to_string())
-}
-
 #[tonic::async_trait]
 impl StudyService for StudyApi {
     type WatchStudyStream = Answers<WatchStudyResponse>;
@@ -77,7 +75,7 @@ impl StudyService for StudyApi {
         &self,
         request: Request<SubmitStudyRequest>,
     ) -> Result<Response<SubmitStudyResponse>, Status> {
-        let who = who(&request);
+        let who = Caller::of(&request)?.audit_name();
         submit::submit(&self.core, &request.into_inner().study_toml, who).await.map(Response::new)
     }
 
@@ -116,7 +114,7 @@ impl StudyService for StudyApi {
         &self,
         request: Request<CancelStudyRequest>,
     ) -> Result<Response<CancelStudyResponse>, Status> {
-        let who = who(&request);
+        let who = Caller::of(&request)?.audit_name();
         let study = request.into_inner().name;
         check::name("the study's name", &study)?;
         tracing::info!(study, who, "cancelling the study");
@@ -125,7 +123,7 @@ impl StudyService for StudyApi {
     }
 
     async fn retry_study(&self, request: Request<RetryStudyRequest>) -> Result<Response<RetryStudyResponse>, Status> {
-        let who = who(&request);
+        let who = Caller::of(&request)?.audit_name();
         let study = request.into_inner().name;
         check::name("the study's name", &study)?;
         tracing::info!(study, who, "retrying the study's failed and cancelled runs");
@@ -138,12 +136,12 @@ impl StudyService for StudyApi {
         &self,
         request: Request<RetryDamagedRequest>,
     ) -> Result<Response<RetryDamagedResponse>, Status> {
-        let who = who(&request);
+        let who = Caller::of(&request)?.audit_name();
         damage::retry(&self.core, request.into_inner(), who).await.map(Response::new)
     }
 
     async fn pause_study(&self, request: Request<PauseStudyRequest>) -> Result<Response<PauseStudyResponse>, Status> {
-        let who = who(&request);
+        let who = Caller::of(&request)?.audit_name();
         let PauseStudyRequest { name, reason } = request.into_inner();
         let status = self.pause(name, true, reason, who).await?;
         Ok(Response::new(PauseStudyResponse { status: Some(status) }))
@@ -153,7 +151,7 @@ impl StudyService for StudyApi {
         &self,
         request: Request<ResumeStudyRequest>,
     ) -> Result<Response<ResumeStudyResponse>, Status> {
-        let who = who(&request);
+        let who = Caller::of(&request)?.audit_name();
         let status = self.pause(request.into_inner().name, false, String::new(), who).await?;
         Ok(Response::new(ResumeStudyResponse { status: Some(status) }))
     }
@@ -162,7 +160,7 @@ impl StudyService for StudyApi {
         &self,
         request: Request<PrioritizeStudyRequest>,
     ) -> Result<Response<PrioritizeStudyResponse>, Status> {
-        let who = who(&request);
+        let who = Caller::of(&request)?.audit_name();
         let PrioritizeStudyRequest { name: study, priority } = request.into_inner();
         check::name("the study's name", &study)?;
         tracing::info!(study, priority, who, "giving the study a priority");
@@ -174,7 +172,7 @@ impl StudyService for StudyApi {
         &self,
         request: Request<DrainWorkerRequest>,
     ) -> Result<Response<DrainWorkerResponse>, Status> {
-        let who = who(&request);
+        let who = Caller::of(&request)?.audit_name();
         let DrainWorkerRequest { worker, reason } = request.into_inner();
         let worker = self.drain(worker, true, reason, who).await?;
         Ok(Response::new(DrainWorkerResponse { worker: Some(worker) }))
@@ -184,9 +182,18 @@ impl StudyService for StudyApi {
         &self,
         request: Request<UndrainWorkerRequest>,
     ) -> Result<Response<UndrainWorkerResponse>, Status> {
-        let who = who(&request);
+        let who = Caller::of(&request)?.audit_name();
         let worker = self.drain(request.into_inner().worker, false, String::new(), who).await?;
         Ok(Response::new(UndrainWorkerResponse { worker: Some(worker) }))
+    }
+
+    async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        let what = request.into_inner().what;
+        check::name("what is to be explained", &what)?;
+        let found = self.core.ledger.ask(Explain { what }).await.map_err(refuse::ledger)?;
+        let scene = Scene { now_ms: found.now_ms, settings: self.core.settings, rates: &self.core.rates };
+        let explanations = found.about.iter().map(|about| explain(&scene, about)).collect();
+        Ok(Response::new(ExplainResponse { explanations }))
     }
 
     async fn list_audit(&self, request: Request<ListAuditRequest>) -> Result<Response<ListAuditResponse>, Status> {
@@ -229,7 +236,7 @@ impl StudyService for StudyApi {
     }
 }
 
-fn list_runs(request: ListRunsRequest) -> Result<ListRuns, Status> {
+pub(super) fn list_runs(request: ListRunsRequest) -> Result<ListRuns, Status> {
     check::name("the study's name", &request.study)?;
     check::count("the page", request.page_size as usize, MAX_RUNS_PER_PAGE as usize, "runs")?;
     let state = v1_state(request.state)?;

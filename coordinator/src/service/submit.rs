@@ -17,11 +17,8 @@ use crate::ledger::submit::Submit;
 
 /// Takes the study in `text`, a resolved study file.
 pub(super) async fn submit(core: &Core, text: &str, who: String) -> Result<SubmitStudyResponse, Status> {
-    check::text("the study file", text, MAX_STUDY_BYTES)?;
-    let study = parse(text)?;
-    let toml = study.to_toml().map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let (study, toml) = check(text)?;
     let hash = sha256_hex(toml.as_bytes());
-    plan::cells(&study).map_err(|error| Status::invalid_argument(error.to_string()))?;
     let _submitting = core.submitting.lock().await;
     if !is_known(core, &study.name, &hash).await? {
         check_data(core, &study).await?;
@@ -38,6 +35,15 @@ pub(super) async fn submit(core: &Core, text: &str, who: String) -> Result<Submi
         existed: submitted.existed,
         reused: submitted.reused,
     })
+}
+
+/// The study in a text that can be planned, and the text in which it is kept.
+pub(super) fn check(text: &str) -> Result<(Study, String), Status> {
+    check::text("the study file", text, MAX_STUDY_BYTES)?;
+    let study = parse(text)?;
+    let toml = study.to_toml().map_err(|error| Status::invalid_argument(error.to_string()))?;
+    plan::cells(&study).map_err(|error| Status::invalid_argument(error.to_string()))?;
+    Ok((study, toml))
 }
 
 fn parse(text: &str) -> Result<Study, Status> {

@@ -23,6 +23,7 @@ pub(super) async fn start(core: Arc<Core>, name: String) -> Result<Answers<Watch
     tokio::spawn(async move {
         let stopped = stopped(core.stopping.clone());
         let end = tokio::select! {
+            biased;
             end = follow(&core, name, &sender) => end,
             () = stopped => Err(refuse::stopping()),
             () = sender.closed() => Ok(()),

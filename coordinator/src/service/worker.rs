@@ -15,6 +15,7 @@ use curvefleet_proto::v1::{
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Answers, Core, check, heartbeat, message, refuse};
+use crate::access::Caller;
 use crate::ledger::commit::Commit;
 use crate::ledger::fail::Fail;
 use crate::ledger::heartbeat::Held;
@@ -45,7 +46,9 @@ impl WorkerService for WorkerApi {
     type HeartbeatStream = Answers<HeartbeatResponse>;
 
     async fn register(&self, request: Request<RegisterRequest>) -> Result<Response<RegisterResponse>, Status> {
-        let register = introduction(request.into_inner())?;
+        let caller = Caller::of(&request)?;
+        let mut register = introduction(request.into_inner())?;
+        register.worker = worker_name(&caller, &register.worker)?;
         let Register { worker, slots, backend, version, .. } = &register;
         tracing::info!(worker, slots, backend, version, "the worker registers");
         self.core.ledger.ask(register).await.map_err(refuse::ledger)?;
@@ -58,8 +61,9 @@ impl WorkerService for WorkerApi {
     }
 
     async fn lease(&self, request: Request<LeaseRequest>) -> Result<Response<LeaseResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let LeaseRequest { worker, shards, session, number, held } = request.into_inner();
-        check::name("the worker's name", &worker)?;
+        let worker = worker_name(&caller, &worker)?;
         check::text("the worker's session", &session, MAX_NAME_BYTES)?;
         if shards == 0 {
             return Err(Status::invalid_argument("the request asks for 0 shards; ask for at least 1"));
@@ -79,11 +83,13 @@ impl WorkerService for WorkerApi {
         &self,
         request: Request<Streaming<HeartbeatRequest>>,
     ) -> Result<Response<Answers<HeartbeatResponse>>, Status> {
-        Ok(Response::new(heartbeat::start(self.core.clone(), request.into_inner())))
+        Ok(Response::new(heartbeat::start(self.core.clone(), Caller::of(&request)?, request.into_inner())))
     }
 
     async fn commit(&self, request: Request<CommitRequest>) -> Result<Response<CommitResponse>, Status> {
-        let commit = commit(request.into_inner())?;
+        let caller = Caller::of(&request)?;
+        let mut commit = commit(request.into_inner())?;
+        commit.worker = worker_name(&caller, &commit.worker)?;
         let (shard, worker, fence) = (commit.shard.clone(), commit.worker.clone(), commit.fence);
         let runs = commit.runs.len();
         let accepted = self.core.ledger.ask(commit).await.map_err(refuse::ledger)?;
@@ -92,7 +98,9 @@ impl WorkerService for WorkerApi {
     }
 
     async fn fail(&self, request: Request<FailRequest>) -> Result<Response<FailResponse>, Status> {
-        let fail = fail(request.into_inner())?;
+        let caller = Caller::of(&request)?;
+        let mut fail = fail(request.into_inner())?;
+        fail.worker = worker_name(&caller, &fail.worker)?;
         let (shard, run, worker) = (fail.shard.clone(), fail.run.clone(), fail.worker.clone());
         let (fence, kind, error) = (fail.fence, fail.kind.as_str(), fail.error.clone());
         let accepted = self.core.ledger.ask(fail).await.map_err(refuse::ledger)?;
@@ -101,8 +109,9 @@ impl WorkerService for WorkerApi {
     }
 
     async fn release(&self, request: Request<ReleaseRequest>) -> Result<Response<ReleaseResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let ReleaseRequest { worker, held, leaving, session } = request.into_inner();
-        check::name("the worker's name", &worker)?;
+        let worker = worker_name(&caller, &worker)?;
         check::text("the worker's session", &session, MAX_NAME_BYTES)?;
         let (held, leaving) = (leases(held)?, leaving.then_some(session));
         let release = Release { worker: worker.clone(), held, leaving };
@@ -112,9 +121,16 @@ impl WorkerService for WorkerApi {
     }
 }
 
-fn introduction(request: RegisterRequest) -> Result<Register, Status> {
+/// The name in the fleet of the worker that sent a message; the one that it calls itself is checked.
+pub(super) fn worker_name(caller: &Caller, name: &str) -> Result<String, Status> {
+    check::name("the worker's name", name)?;
+    let name = caller.worker(name);
+    check::name("the worker's name, with its token's holder before it,", &name)?;
+    Ok(name)
+}
+
+pub(super) fn introduction(request: RegisterRequest) -> Result<Register, Status> {
     let RegisterRequest { worker, slots, backend, version, session, cores, memory_bytes, gpus, labels } = request;
-    check::name("the worker's name", &worker)?;
     check::name("the worker's backend", &backend)?;
     check::name("the worker's version", &version)?;
     check::text("the worker's session", &session, MAX_NAME_BYTES)?;
@@ -129,7 +145,7 @@ fn introduction(request: RegisterRequest) -> Result<Register, Status> {
     Ok(Register { worker, session, slots, backend, version, has })
 }
 
-fn leases(held: Vec<v1::Held>) -> Result<Vec<Held>, Status> {
+pub(super) fn leases(held: Vec<v1::Held>) -> Result<Vec<Held>, Status> {
     check::count("the message", held.len(), MAX_HELD_PER_MESSAGE, "leases")?;
     held.into_iter().map(lease).collect()
 }
@@ -140,9 +156,8 @@ pub(super) fn lease(held: v1::Held) -> Result<Held, Status> {
     Ok(Held { shard: held.shard, fence: held.fence })
 }
 
-fn commit(request: CommitRequest) -> Result<Commit, Status> {
+pub(super) fn commit(request: CommitRequest) -> Result<Commit, Status> {
     let CommitRequest { worker, shard, fence, part, size_bytes, sha256, runs } = request;
-    check::name("the worker's name", &worker)?;
     check::name("the shard's id", &shard)?;
     check::text("the part's key", &part, MAX_KEY_BYTES)?;
     check::sha256("the part's `sha256`", &sha256)?;
@@ -163,10 +178,9 @@ fn commit(request: CommitRequest) -> Result<Commit, Status> {
     Ok(Commit { worker, shard, fence, part, size_bytes, sha256, runs })
 }
 
-fn fail(request: FailRequest) -> Result<Fail, Status> {
+pub(super) fn fail(request: FailRequest) -> Result<Fail, Status> {
     let kind = request.kind;
     let FailRequest { worker, shard, fence, run, error, log, .. } = request;
-    check::name("the worker's name", &worker)?;
     check::name("the shard's id", &shard)?;
     check::text("the error", &error, MAX_ERROR_BYTES)?;
     check::text("the run's log", &log, MAX_LOG_BYTES)?;

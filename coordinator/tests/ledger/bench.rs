@@ -8,6 +8,7 @@ use curvefleet_coordinator::ledger::audit::Entry;
 use curvefleet_coordinator::ledger::backoff::FIRST_MS;
 use curvefleet_coordinator::ledger::commit::Commit;
 use curvefleet_coordinator::ledger::expire::Expire;
+use curvefleet_coordinator::ledger::explain::{About, Standing};
 use curvefleet_coordinator::ledger::fail::Fail;
 use curvefleet_coordinator::ledger::heartbeat::{Heard, Heartbeat, Held};
 use curvefleet_coordinator::ledger::lease::{Given, Lease};
@@ -98,7 +99,19 @@ fn plain(error: Error) -> Error {
 
 /// The audit's entries without their numbers: PostgreSQL leaves some out where a batch was undone.
 fn unnumbered(reply: Reply) -> Reply {
+    let unnumber = |standing: &mut Standing| standing.by_hand.iter_mut().for_each(|entry| entry.id = 0);
     match reply {
+        Reply::Explain(mut explained) => {
+            for about in &mut explained.about {
+                match about {
+                    About::Worker(_) => {}
+                    About::Study(study) => unnumber(&mut study.standing),
+                    About::Shard(shard) => unnumber(&mut shard.study),
+                    About::Run(run) => run.places.iter_mut().for_each(|place| unnumber(&mut place.shard.study)),
+                }
+            }
+            Reply::Explain(explained)
+        }
         Reply::ListAudit(entries) => {
             Reply::ListAudit(entries.into_iter().map(|entry| Entry { id: 0, ..entry }).collect())
         }

@@ -82,6 +82,11 @@ conformance! {
         a_study_failure_stops_the_study,
         attempts_are_kept_for_a_person_to_read,
     },
+    tokens::{
+        tokens_are_kept_with_their_expiry_the_newest_first,
+        a_holder_has_one_role_at_a_time,
+        revoking_is_for_good_and_audited,
+    },
     control::{
         a_paused_study_rests_and_its_leases_are_handed_back,
         studies_of_higher_priority_go_first,

@@ -7,6 +7,7 @@ use curvefleet_coordinator::ledger::audit::ListAudit;
 use curvefleet_coordinator::ledger::cancel::Cancel;
 use curvefleet_coordinator::ledger::drain::Drain;
 use curvefleet_coordinator::ledger::expire::Expire;
+use curvefleet_coordinator::ledger::explain::Explain;
 use curvefleet_coordinator::ledger::heartbeat::Held;
 use curvefleet_coordinator::ledger::lease::Lease;
 use curvefleet_coordinator::ledger::lease::{Given, Known as Told};
@@ -20,10 +21,12 @@ use curvefleet_coordinator::ledger::retry::Retry;
 use curvefleet_coordinator::ledger::runs::Run;
 use curvefleet_coordinator::ledger::state::{FailureKind, RunState, StudyState};
 use curvefleet_coordinator::ledger::study::ListStudies;
+use curvefleet_coordinator::ledger::tokens::{ListTokens, RevokeToken, Role};
 use curvefleet_coordinator::ledger::workers::ListWorkers;
 use proptest::prelude::*;
 
 use crate::bench::{Bench, SETTINGS, commit_of, lease_of, register_of, runs_of, study};
+use crate::cases::tokens::token_of;
 use crate::cut::Behind;
 use crate::database::Sqlite;
 use crate::proxy::Cut;
@@ -31,6 +34,8 @@ use crate::proxy::Cut;
 /// Studies that share runs: seeds 0 and 1 are in all three.
 const STUDIES: [(&str, &str, u32); 3] = [("one", "2", 2), ("two", "3", 3), ("three", "[1, 0, 5]", 2)];
 const WORKERS: [&str; 3] = ["u", "v", "w"];
+/// Ids of tokens; their first letters are their holders.
+const TOKENS: [&str; 4] = ["a1", "a2", "b1", "b2"];
 
 /// One step. Indices are taken modulo what there is.
 #[derive(Debug, Clone)]
@@ -90,6 +95,14 @@ enum Step {
     Leave {
         worker: usize,
     },
+    MakeToken {
+        id: usize,
+        role: usize,
+        valid_ms: u64,
+    },
+    RevokeToken {
+        id: usize,
+    },
     Expire,
     Wait {
         ms: u64,
@@ -131,6 +144,9 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(worker, shards, of_held, is_old)| Step::LeaseKnowing { worker, shards, of_held, is_old }),
         1 => (0..WORKERS.len()).prop_map(|worker| Step::StartAnew { worker }),
         1 => (0..WORKERS.len()).prop_map(|worker| Step::Leave { worker }),
+        1 => (0..TOKENS.len(), 0..4_usize, 0..SETTINGS.lease_ms)
+            .prop_map(|(id, role, valid_ms)| Step::MakeToken { id, role, valid_ms }),
+        1 => (0..TOKENS.len()).prop_map(|id| Step::RevokeToken { id }),
         1 => Just(Step::Expire),
         3 => (0_u64..2 * SETTINGS.lease_ms).prop_map(|ms| Step::Wait { ms }),
         1 => (1_u32..4).prop_map(|shards| Step::LeaseAll { shards }),
@@ -250,6 +266,17 @@ fn take(bench: &mut Bench, known: &mut Known, step: &Step) {
         }
         Step::StartAnew { worker } => start_anew(bench, known, WORKERS[*worker]),
         Step::Leave { worker } => leave(bench, known, WORKERS[*worker]),
+        Step::MakeToken { id, role, valid_ms } => {
+            let id = TOKENS[*id];
+            let before = bench.ask(ListTokens).unwrap().tokens.len();
+            let made = bench.ask(token_of(id, &id[..1], Role::ALL[*role], *valid_ms)).is_ok();
+            assert_eq!(bench.ask(ListTokens).unwrap().tokens.len(), before + usize::from(made));
+        }
+        Step::RevokeToken { id } => {
+            let id = TOKENS[*id].to_string();
+            let revoked = bench.ask(RevokeToken { id, who: "me".to_string() });
+            assert!(revoked.map_or(true, |token| !token.is_live(bench.now_ms)), "what is revoked is not live");
+        }
         Step::Expire => drop(bench.ask(Expire { all: false }).unwrap()),
         Step::Wait { ms } => bench.now_ms += ms,
         Step::LeaseAll { shards } => lease_all(bench, known, *shards),
@@ -455,10 +482,17 @@ fn check(bench: &mut Bench, known: &mut Known) {
     }
     bench.ask(ListWorkers).unwrap();
     bench.ask(ListStudies).unwrap();
+    for worker in WORKERS {
+        drop(bench.ask(Explain { what: worker.to_string() }));
+    }
     bench.ask(StaleManifests).unwrap();
     bench.ask(ListAudit { target: String::new(), before: None, limit: 20 }).unwrap();
     if let Some((_, given)) = known.leases.last() {
-        bench.ask(Logs { run: runs_of(given).remove(0) }).unwrap();
+        let run = runs_of(given).remove(0);
+        bench.ask(Logs { run: run.clone() }).unwrap();
+        bench.ask(Explain { what: run }).unwrap();
+        bench.ask(Explain { what: given.shard.clone() }).unwrap();
+        bench.ask(Explain { what: given.study.clone() }).unwrap();
     }
     // The same run is done once: by one part in all studies.
     let mut parts: HashMap<&str, &str> = HashMap::new();

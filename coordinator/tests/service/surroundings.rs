@@ -76,7 +76,11 @@ async fn a_second_coordinator_on_one_ledger_or_port_is_refused() {
 async fn addresses_beyond_this_machine_need_insecure_in_so_many_words() {
     let folder = tempfile::tempdir().unwrap();
     for listen in ["0.0.0.0:0", "[::]:0"] {
-        refused(Options { listen: listen.to_string(), ..options(&folder) }, &["--insecure", "127.0.0.1"]).await;
+        refused(
+            Options { listen: listen.to_string(), ..options(&folder) },
+            &["--insecure", "--tls-certificate", "127.0.0.1"],
+        )
+        .await;
     }
     refused(Options { listen: "nonsense".to_string(), ..options(&folder) }, &["`nonsense`", "127.0.0.1:7700"]).await;
     let open = Options { listen: "0.0.0.0:0".to_string(), insecure: true, ..options(&folder) };

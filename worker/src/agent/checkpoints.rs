@@ -21,7 +21,7 @@ use crate::train::{Checkpoint, Pack};
 /// Writes the checkpoints of one pack while it trains.
 pub struct Writer {
     sender: mpsc::Sender<(u32, Vec<u8>)>,
-    task: JoinHandle<bool>,
+    task: JoinHandle<()>,
 }
 
 /// Where a training thread leaves checkpoints. A clone of it must be dropped before [`Writer::finish`] ends.
@@ -33,12 +33,9 @@ impl Writer {
         // One waits while one is written; a third would be newer than the second before either is of use.
         let (sender, mut receiver) = mpsc::channel::<(u32, Vec<u8>)>(1);
         let task = tokio::spawn(async move {
-            let mut any = false;
             while let Some((epoch, bytes)) = receiver.recv().await {
-                any = true;
                 write(&shared, run, epoch, bytes).await;
             }
-            any
         });
         Writer { sender, task }
     }
@@ -48,20 +45,18 @@ impl Writer {
         self.sender.clone()
     }
 
-    /// Waits until all that was left has been written; says whether there was anything.
-    pub async fn finish(self) -> bool {
+    /// Waits until all that was left has been written.
+    pub async fn finish(self) {
         drop(self.sender);
-        self.task.await.unwrap_or_else(|panic| {
+        if let Err(panic) = self.task.await {
             tracing::warn!(error = %panic, "the writer of checkpoints ended");
-            true
-        })
+        }
     }
 }
 
-/// The newest checkpoint that this pack can go on from here, and whether there are any. Those that it cannot are named with the reason.
-pub async fn newest(shared: &Shared, run: RunId, pack: &Pack<'_>) -> (Option<Checkpoint>, bool) {
+/// The newest checkpoint that this pack can go on from here. Those that it cannot are named with the reason.
+pub async fn newest(shared: &Shared, run: RunId, pack: &Pack<'_>) -> Option<Checkpoint> {
     let mut known = list(shared, run).await;
-    let any = !known.is_empty();
     known.sort_unstable_by_key(|known| std::cmp::Reverse(known.epoch));
     for Known { epoch, key, bytes } in known {
         if bytes > MAX_CHECKPOINT_BYTES as u64 {
@@ -81,13 +76,13 @@ pub async fn newest(shared: &Shared, run: RunId, pack: &Pack<'_>) -> (Option<Che
             }
         };
         match checkpoint {
-            Ok(checkpoint) => return (Some(checkpoint), any),
+            Ok(checkpoint) => return Some(checkpoint),
             Err(error) => {
                 tracing::warn!(worker = shared.name, run = %run, epoch, error = %error, "a checkpoint is not used")
             }
         }
     }
-    (None, any)
+    None
 }
 
 /// Removes all checkpoints of the pack whose first run is `run`.

@@ -51,6 +51,7 @@ impl Deliveries {
         self.tasks.spawn(async move {
             let runs = result.runs();
             tokio::select! {
+                biased;
                 delivered = deliver(&shared, &holding, result) => delivered?,
                 () = shared.out_of_time() => {
                     shared.lose(runs);

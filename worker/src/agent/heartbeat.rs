@@ -4,16 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use curvefleet_proto::v1::worker_service_client::WorkerServiceClient;
+use curvefleet_proto::access::trouble;
 use curvefleet_proto::v1::{HeartbeatRequest, HeartbeatResponse, Held, RegisterRequest};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
-use tonic::transport::Channel;
+use tonic::{Code, Status};
 
 use super::Shared;
+use super::link::Client;
 
 /// An answer that takes longer than this part of a lease is not waited for: time is left to ask again, or someone else.
 const LEASE_PARTS: u32 = 3;
@@ -34,19 +34,28 @@ pub async fn keep(shared: Arc<Shared>, registration: RegisterRequest, times: Tim
     loop {
         let before = heard;
         let (client, called) = shared.link.client();
-        let ended = one_stream(&shared, client, &registration, times, &mut heard).await;
+        let ended = one_stream(&shared, client, &registration, times, &mut heard).await.map_err(trouble::clearer);
         if heard > before {
             trouble = shared.link.trouble();
         }
         if ended.is_err() {
             shared.link.move_on(called);
         }
-        if let Err(status) = ended
-            && trouble.is_news(&status)
+        if let Err(status) = &ended {
+            shared.link.has_new_token(status);
+        }
+        if let Err(status) = &ended
+            && trouble.is_news(status)
         {
             tracing::warn!(worker = shared.name, error = status.message(), "heartbeats do not get through");
         }
         if heard.elapsed() > times.lease {
+            if let Err(status) = &ended
+                && matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
+            {
+                shared.holdings.lose_all();
+                shared.end_refused(status.message());
+            }
             let lost = shared.holdings.lose_all();
             if lost > 0 {
                 tracing::warn!(
@@ -63,7 +72,7 @@ pub async fn keep(shared: Arc<Shared>, registration: RegisterRequest, times: Tim
 /// Sends heartbeats until the stream breaks; `heard` is when the last one that was answered was sent.
 async fn one_stream(
     shared: &Shared,
-    mut client: WorkerServiceClient<Channel>,
+    mut client: Client,
     registration: &RegisterRequest,
     times: Times,
     heard: &mut Instant,

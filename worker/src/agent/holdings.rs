@@ -1,6 +1,6 @@
 //! The leases that a worker holds: heartbeats read progress from here and write losses to it, training threads the other way round.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +9,7 @@ use curvefleet_proto::v1::Held;
 /// All leases of a worker.
 #[derive(Debug, Default)]
 pub struct Holdings {
-    leases: Mutex<HashMap<String, Arc<Holding>>>,
+    leases: Mutex<BTreeMap<String, Arc<Holding>>>,
     /// Epochs trained since the worker began.
     epochs: AtomicU64,
 }

@@ -5,14 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use curvefleet_proto::access::{Access, Bearer, trouble};
 use curvefleet_proto::limits::MAX_MESSAGE_BYTES;
 use curvefleet_proto::v1::worker_service_client::WorkerServiceClient;
 use curvefleet_proto::v1::{
     CommitRequest, FailRequest, LeaseRequest, LeaseResponse, RegisterRequest, RegisterResponse, ReleaseRequest,
 };
 use sha2::{Digest as _, Sha256};
-use tonic::transport::{Channel, Endpoint};
+use tonic::body::Body;
+use tonic::codegen::http;
+use tonic::service::interceptor::InterceptedService;
 use tonic::{Code, Status};
+use tower::ServiceExt as _;
+use tower::util::BoxCloneSyncService;
 
 use crate::rng::{self, Stream};
 
@@ -27,10 +32,16 @@ const RETRY_AT_MOST: Duration = Duration::from_secs(15);
 /// How often an idle connection is tried, and how long its answer may take: a dead coordinator is noticed well within a lease.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
+/// A way to a coordinator: what takes requests of gRPC and answers them.
+pub type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Status>;
+/// Calls to one coordinator, with the worker's token on each.
+pub type Client = WorkerServiceClient<InterceptedService<Transport, Bearer>>;
+
 /// A connection to one of the coordinators that mends itself.
 #[derive(Debug, Clone)]
 pub struct Link {
-    clients: Arc<[WorkerServiceClient<Channel>]>,
+    clients: Arc<[Client]>,
+    bearer: Bearer,
     /// Counts the coordinators called so far; the one to call is the remainder by their number.
     at: Arc<AtomicUsize>,
     /// Counts the troubles, so that each draws pauses of its own.
@@ -84,19 +95,28 @@ impl Link {
     /// A link that connects with the first call. Workers of different names begin with different coordinators.
     ///
     /// # Errors
-    /// If there is no URL, or one of them is no URL with `http://`.
-    pub fn new(urls: &[String], worker: &str) -> Result<Link, String> {
-        let clients: Arc<[_]> = urls.iter().map(|url| client(url)).collect::<Result<Vec<_>, _>>()?.into();
+    /// If there is no URL, or one of them cannot be used.
+    pub fn new(urls: &[String], access: &Access, worker: &str) -> Result<Link, String> {
+        let transports = urls.iter().map(|url| transport(url, access)).collect::<Result<_, _>>()?;
+        Link::over(transports, access.bearer(), worker)
+    }
+
+    /// A link over these ways, with this token on each call.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn over(transports: Vec<Transport>, bearer: Bearer, worker: &str) -> Result<Link, String> {
+        let clients: Arc<[_]> = transports.into_iter().map(|transport| client(transport, &bearer)).collect();
         if clients.is_empty() {
             return Err("--coordinator names no coordinator; it looks like http://127.0.0.1:7700".to_string());
         }
         let seed: [u8; 32] = Sha256::digest(worker).into();
         let first = rng::stream(&seed, "first coordinator").below(clients.len() as u64) as usize;
-        Ok(Link { clients, at: Arc::new(AtomicUsize::new(first)), troubles: Arc::default(), seed })
+        Ok(Link { clients, bearer, at: Arc::new(AtomicUsize::new(first)), troubles: Arc::default(), seed })
     }
 
     /// The bare client of the coordinator at hand, for the heartbeat stream.
-    pub fn client(&self) -> (WorkerServiceClient<Channel>, Called) {
+    pub fn client(&self) -> (Client, Called) {
         let at = self.at.load(Ordering::Relaxed);
         (self.clients[at % self.clients.len()].clone(), Called(at))
     }
@@ -107,6 +127,11 @@ impl Link {
             // An error means that someone was faster.
             let _ = self.at.compare_exchange(at, at.wrapping_add(1), Ordering::Relaxed, Ordering::Relaxed);
         }
+    }
+
+    /// Whether a status says that the token is refused and there is another one in its file now: then the call may be made again.
+    pub fn has_new_token(&self, status: &Status) -> bool {
+        status.code() == Code::Unauthenticated && self.bearer.read_again()
     }
 
     /// A trouble that has not begun.
@@ -135,8 +160,11 @@ impl Link {
     pub async fn lease(&self, request: LeaseRequest) -> Result<LeaseResponse, Status> {
         let (mut client, called) = self.client();
         let answer = within(client.lease(request)).await;
-        if answer.as_ref().is_err_and(|status| is_passing(status.code())) {
-            self.move_on(called);
+        if let Err(status) = &answer {
+            self.has_new_token(status);
+            if is_passing(status.code()) {
+                self.move_on(called);
+            }
         }
         answer
     }
@@ -182,11 +210,7 @@ impl Link {
     }
 
     /// Calls until there is an answer that is not about the connection.
-    async fn insist<T, F>(
-        &self,
-        call: &'static str,
-        attempt: impl Fn(WorkerServiceClient<Channel>) -> F,
-    ) -> Result<T, Status>
+    async fn insist<T, F>(&self, call: &'static str, attempt: impl Fn(Client) -> F) -> Result<T, Status>
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
@@ -201,30 +225,30 @@ impl Link {
                     self.move_on(called);
                     tokio::time::sleep(trouble.pause()).await;
                 }
+                Err(status) if self.has_new_token(&status) => {}
                 answer => return answer,
             }
         }
     }
 }
 
-/// A client that connects with its first call.
-fn client(url: &str) -> Result<WorkerServiceClient<Channel>, String> {
-    let refused = |reason: &str| {
-        format!("the coordinator's URL `{url}` cannot be used: {reason}; it looks like http://127.0.0.1:7700")
-    };
-    if !url.starts_with("http://") {
-        return Err(refused("it does not begin with http://"));
-    }
-    let endpoint = Endpoint::from_shared(url.to_string()).map_err(|error| refused(&error.to_string()))?;
-    let channel = endpoint
+/// A way that connects with its first call.
+fn transport(url: &str, access: &Access) -> Result<Transport, String> {
+    let channel = access
+        .endpoint(url)
+        .map_err(|error| error.to_string())?
         .connect_timeout(CONNECT_WITHIN)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE)
         .keep_alive_while_idle(true)
         .connect_lazy();
-    Ok(WorkerServiceClient::new(channel)
+    Ok(BoxCloneSyncService::new(channel.map_err(|error| Status::from_error(error.into()))))
+}
+
+fn client(transport: Transport, bearer: &Bearer) -> Client {
+    WorkerServiceClient::with_interceptor(transport, bearer.clone())
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES))
+        .max_encoding_message_size(MAX_MESSAGE_BYTES)
 }
 
 /// Whether a later call may go better without anyone doing anything.
@@ -247,7 +271,7 @@ fn verdict(accepted: bool) -> Verdict {
 
 async fn within<T>(call: impl Future<Output = Result<tonic::Response<T>, Status>>) -> Result<T, Status> {
     match tokio::time::timeout(ANSWER_WITHIN, call).await {
-        Ok(answer) => answer.map(tonic::Response::into_inner),
+        Ok(answer) => answer.map(tonic::Response::into_inner).map_err(trouble::clearer),
         Err(_) => Err(Status::deadline_exceeded(format!("there was no answer within {} s", ANSWER_WITHIN.as_secs()))),
     }
 }
@@ -259,7 +283,7 @@ mod tests {
     fn link(coordinators: usize, worker: &str) -> Link {
         let urls: Vec<String> =
             (0..coordinators).map(|number| format!("http://127.0.0.1:{}", 7_700 + number)).collect();
-        Link::new(&urls, worker).expect("these are URLs")
+        Link::new(&urls, &Access::default(), worker).expect("these are URLs")
     }
 
     #[tokio::test]
@@ -295,10 +319,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_url_is_refused() {
-        assert!(Link::new(&[], "w").is_err());
-        for url in ["", "host:7700", "https://host:7700", "http://"] {
-            let error =
-                Link::new(&["http://127.0.0.1:7700".to_string(), url.to_string()], "w").expect_err("one is no URL");
+        assert!(Link::new(&[], &Access::default(), "w").is_err());
+        for url in ["", "host:7700", "ftp://host:7700", "http://"] {
+            let urls = ["http://127.0.0.1:7700".to_string(), url.to_string()];
+            let error = Link::new(&urls, &Access::default(), "w").expect_err("one is no URL");
             assert!(error.contains(&format!("`{url}`")), "{error}");
         }
     }

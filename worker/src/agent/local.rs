@@ -46,11 +46,15 @@ impl Local {
             0 => DataCache::default(),
             bytes => DataCache::on_disk(folder.join("datasets"), bytes),
         };
-        Arc::new(Local {
-            cache,
-            spool: Spool::new(folder.join("spool"), memory_bytes, spool_bytes),
-            uploads: Semaphore::new(UPLOADS_AT_ONCE),
-            outage: Outage::default(),
-        })
+        Local::with(cache, Spool::new(folder.join("spool"), memory_bytes, spool_bytes))
+    }
+
+    /// With memory alone, as much as it takes.
+    pub fn in_memory() -> Arc<Local> {
+        Local::with(DataCache::default(), Spool::new(PathBuf::new(), u64::MAX, 0))
+    }
+
+    fn with(cache: DataCache, spool: Arc<Spool>) -> Arc<Local> {
+        Arc::new(Local { cache, spool, uploads: Semaphore::new(UPLOADS_AT_ONCE), outage: Outage::default() })
     }
 }

@@ -10,6 +10,7 @@
 //! - `holdings`: the leases held, shared by heartbeats and training threads
 //! - `heartbeat`: the stream that keeps leases alive
 //! - `shard`: one lease's work
+//! - [`trainer`]: what trains the runs
 //! - `delivery`: what is on its way under a lease while training goes on
 //! - `upload`: curve parts into the store, again and again while it is away
 //! - `spool`: where they wait for it, in memory and on disk
@@ -30,21 +31,25 @@ mod machine;
 mod outage;
 mod shard;
 mod spool;
+pub mod trainer;
 mod upload;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use curvefleet_proto::access::Access;
 use curvefleet_proto::limits::MAX_SHARDS_PER_LEASE;
 use curvefleet_proto::store::{Patience, Store};
 use curvefleet_proto::v1::{LeaseRequest, RegisterRequest, RegisterResponse, ReleaseRequest};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 pub use cache::DataCache;
+pub use link::Transport;
 pub use local::{Local, LocalLimits};
 
 use crate::error::Error;
@@ -52,6 +57,7 @@ use crate::train::Device;
 use delivery::Ending;
 use holdings::Holdings;
 use link::Link;
+use trainer::{DeviceTrainer, Trainer};
 
 /// How often a worker that leases nothing for now looks whether it may again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -61,6 +67,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub struct Settings {
     /// The URLs of the coordinators; any of them serves the fleet.
     pub coordinators: Vec<String>,
+    /// The certificates and the token that the coordinators take.
+    pub access: Access,
     /// The store, where it is not the one that the coordinator names.
     pub store: Option<String>,
     /// The worker's name.
@@ -90,7 +98,25 @@ pub struct Settings {
 pub struct Agent {
     settings: Settings,
     link: Link,
+    trainer: Arc<dyn Trainer>,
     local: Arc<Local>,
+    /// The store, where it is there already.
+    store: Option<Store>,
+    /// Tells this process from others that go by the worker's name.
+    session: String,
+}
+
+/// What surrounds an agent in a simulation, in place of a network, a store that has a URL and training that takes time.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// The ways to the coordinators.
+    pub coordinators: Vec<Transport>,
+    /// The store.
+    pub store: Store,
+    /// What trains.
+    pub trainer: Arc<dyn Trainer>,
+    /// Tells this life of the worker from others that go by its name.
+    pub session: String,
 }
 
 /// What every part of a running worker shares.
@@ -99,14 +125,13 @@ struct Shared {
     name: String,
     link: Link,
     store: Store,
+    trainer: Arc<dyn Trainer>,
     local: Arc<Local>,
     holdings: Holdings,
     device: Device,
     /// The device's name, which takes a look at the device to find.
     backend: String,
     git_commit: String,
-    checkpoint_every: Duration,
-    checkpoint_epochs: Option<u32>,
     /// Ends training after the epoch at hand.
     stopping: watch::Receiver<bool>,
     stop_within: Duration,
@@ -118,6 +143,8 @@ struct Shared {
     session: String,
     /// Turns true when another process has taken the worker's name.
     superseded: watch::Sender<bool>,
+    /// Why the coordinators refuse the worker, once they have done so for the length of a lease.
+    refusal: OnceLock<String>,
 }
 
 impl Agent {
@@ -126,8 +153,20 @@ impl Agent {
     /// # Errors
     /// If there is no coordinator's URL, or one of them is none.
     pub fn new(settings: Settings, local: Arc<Local>) -> Result<Agent, Error> {
-        let link = Link::new(&settings.coordinators, &settings.name).map_err(Error::Flag)?;
-        Ok(Agent { settings, link, local })
+        let link = Link::new(&settings.coordinators, &settings.access, &settings.name).map_err(Error::Flag)?;
+        let Settings { device, checkpoint_every, checkpoint_epochs, .. } = settings;
+        let trainer = Arc::new(DeviceTrainer { local: local.clone(), device, checkpoint_every, checkpoint_epochs });
+        Ok(Agent { settings, link, trainer, local, store: None, session: machine::session() })
+    }
+
+    /// A worker in surroundings of the caller's; of the settings, coordinators and store are not looked at.
+    ///
+    /// # Errors
+    /// If there is no coordinator.
+    pub fn within(settings: Settings, surroundings: Surroundings) -> Result<Agent, Error> {
+        let Surroundings { coordinators, store, trainer, session } = surroundings;
+        let link = Link::over(coordinators, settings.access.bearer(), &settings.name).map_err(Error::Flag)?;
+        Ok(Agent { settings, link, trainer, local: Local::in_memory(), store: Some(store), session })
     }
 
     /// Works until `stopping` says so (or there has been no work for long enough), then commits what is done and hands back the rest.
@@ -141,43 +180,46 @@ impl Agent {
             slots: self.settings.slots as u32,
             backend: backend.clone(),
             version: env!("CARGO_PKG_VERSION").to_string(),
-            session: machine::session(),
+            session: self.session.clone(),
             cores: machine::cores(),
             memory_bytes: machine::memory_bytes(),
             gpus: machine::gpus(self.settings.device, &backend),
             labels: self.settings.labels.clone().into_iter().collect(),
         };
         let registered = tokio::select! {
+            biased;
             registered = self.link.register(&registration) => registered.map_err(Error::Refused)?,
             _ = stopping.wait_for(|stop| *stop) => return Ok(()),
         };
-        let location = self.settings.store.as_deref().unwrap_or(&registered.store_url);
-        if !location.contains("://") && !std::path::Path::new(location).is_dir() {
-            return Err(Error::NoStore(location.to_string()));
-        }
-        let store = Store::open_with(location, self.settings.environment.iter().cloned(), Patience::Brief)?;
+        let store = match self.store {
+            Some(store) => store,
+            None => open_store(&self.settings, &registered.store_url)?,
+        };
         let shared = Arc::new(Shared {
             name: self.settings.name.clone(),
             link: self.link,
             store,
+            trainer: self.trainer,
             local: self.local,
             holdings: Holdings::default(),
             device: self.settings.device,
             backend,
             git_commit: self.settings.git_commit,
-            checkpoint_every: self.settings.checkpoint_every,
-            checkpoint_epochs: self.settings.checkpoint_epochs,
             stopping: stopping.clone(),
             stop_within: self.settings.stop_within,
             ending: Ending::default(),
             lost_runs: AtomicUsize::new(0),
-            session: registration.session.clone(),
+            session: self.session,
             superseded: watch::channel(false).0,
+            refusal: OnceLock::new(),
         });
         let heartbeats = tokio::spawn(heartbeat::keep(shared.clone(), registration, times(&registered)));
         lease_until_stopped(&shared, self.settings.slots, self.settings.idle, stopping).await;
         if *shared.superseded.borrow() {
             heartbeats.abort();
+            if let Some(refusal) = shared.refusal.get() {
+                return Err(Error::Refused(refusal.clone()));
+            }
             return Err(Error::Superseded(shared.name.clone()));
         }
         leave(&shared).await;
@@ -214,11 +256,27 @@ impl Shared {
         if !self.local.spool.has_room() {
             return Some("there is no room on this machine for more curve parts that wait for the store");
         }
-        if self.local.outage.away_for().is_some_and(|away| away >= shard::STORE_AWAY_AT_MOST) {
+        if self.local.outage.away_for().is_some_and(|away| away >= trainer::STORE_AWAY_AT_MOST) {
             return Some("the store has been away for five minutes");
         }
         self.ending.is_full().then_some("the results of too many leases wait to be delivered")
     }
+
+    /// Ends the worker, whose token opens nothing any more: leases it has lost, and no one takes what it says.
+    fn end_refused(&self, reason: &str) {
+        // The first reason is as good as any later one.
+        let _ = self.refusal.set(reason.to_string());
+        self.superseded.send_replace(true);
+    }
+}
+
+/// The store that the worker was told of, or else the one that the coordinator named.
+fn open_store(settings: &Settings, named: &str) -> Result<Store, Error> {
+    let location = settings.store.as_deref().unwrap_or(named);
+    if !location.contains("://") && !std::path::Path::new(location).is_dir() {
+        return Err(Error::NoStore(location.to_string()));
+    }
+    Ok(Store::open_with(location, settings.environment.iter().cloned(), Patience::Brief)?)
 }
 
 fn times(registered: &RegisterResponse) -> heartbeat::Times {
@@ -261,6 +319,7 @@ async fn lease_until_stopped(
             continue;
         }
         tokio::select! {
+            biased;
             Some(_) = working.join_next() => {}
             () = sleep(wait) => {}
             _ = stopping.changed() => {}
@@ -350,4 +409,13 @@ async fn sleep(duration: Duration) {
         std::future::pending::<()>().await;
     }
     tokio::time::sleep(duration).await;
+}
+
+/// Does work that takes its time on another thread; on a runtime of one thread, where nothing else may decide the order of events,
+/// on that one.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => Ok(work()),
+        _ => tokio::task::spawn_blocking(work).await,
+    }
 }

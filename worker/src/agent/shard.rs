@@ -1,32 +1,25 @@
 //! One lease's work: its runs one after another (on a GPU its packs), committed as they are finished.
 
-use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use curvefleet_proto::artifact::RunProvenance;
-use curvefleet_proto::limits::{MAX_CHECKPOINT_BYTES, MAX_ERROR_BYTES, prefix};
+use curvefleet_proto::limits::{MAX_ERROR_BYTES, prefix};
 use curvefleet_proto::plan::{Run, RunId, ShardSpec};
 use curvefleet_proto::v1::{FailRequest, FailureKind, Lease, ReleaseRequest};
-use tokio::task::JoinError;
 use tokio::time::Instant;
 
-use super::cache::{self, Held};
 use super::delivery::{Deliveries, Finding};
 use super::holdings::Holding;
 use super::link::Verdict;
-use super::{Shared, checkpoints, machine, upload};
-use crate::data::prepare::{Selection, select};
+use super::trainer::{ShardTrainer, Unprepared, Untrained, Watch};
+use super::{Shared, machine, upload};
 use crate::train::curve::FinishedRun;
-use crate::train::{self, Curve, Device, Outcome, Pack, Training};
+use crate::train::{Curve, Outcome};
 
 /// Finished runs wait at most this long for their commit while others of the shard train: what a killed worker loses beyond the
 /// run at hand. Committing each short run by itself would make an object of a few kilobytes for each.
 const COMMIT_EVERY: Duration = Duration::from_secs(10);
-
-/// How long a store may be away before a shard that has nothing to train on goes back, and before no more are leased.
-pub const STORE_AWAY_AT_MOST: Duration = Duration::from_secs(300);
 
 /// A lease at work.
 struct Work {
@@ -35,15 +28,13 @@ struct Work {
     spec: Arc<ShardSpec>,
     /// Finished and not yet on their way.
     finished: Vec<FinishedRun>,
-    /// The first runs of the packs that are through and have checkpoints, which go once the runs are committed.
+    /// The first runs of the packs that are through: their checkpoints go once the runs are committed.
     obsolete: Vec<RunId>,
     sent_at: Instant,
     /// Parts made under this lease.
     parts: u32,
     /// What is on its way.
     deliveries: Deliveries,
-    /// Keeps the shard's data set in this machine's cache.
-    held: Option<Arc<Held>>,
 }
 
 /// Runs that are trained together, and whether each is still to be done.
@@ -52,28 +43,12 @@ struct PackRuns {
     runs: Vec<(Run, bool)>,
 }
 
-/// What the training of a pack gave.
-type Trained = Result<Vec<Outcome>, train::Error>;
-
 /// When a pack was trained.
 #[derive(Debug, Clone, Copy)]
 struct Times {
     started_ms: u64,
     ended_ms: u64,
     resumed_after_epoch: u32,
-}
-
-/// Looks at each finished epoch of a pack from its training thread.
-struct Observer {
-    shared: Arc<Shared>,
-    holding: Arc<Holding>,
-    /// The pack's first run.
-    first: String,
-    outbox: checkpoints::Outbox,
-    saved_at: Instant,
-    saved_epoch: u32,
-    /// Whether a checkpoint was too large to be kept; the next would be, too.
-    too_large: bool,
 }
 
 /// Why work on a lease ends early.
@@ -104,7 +79,6 @@ pub async fn train(shared: Arc<Shared>, lease: Lease) {
                 sent_at: Instant::now(),
                 parts: 0,
                 deliveries,
-                held: None,
             };
             (work.all(&lease.runs).await, work.deliveries)
         }
@@ -142,13 +116,13 @@ async fn conclude(shared: &Shared, holding: &Holding, lease: &Lease, end: Result
 
 impl Work {
     async fn all(&mut self, indices: &[u32]) -> Result<(), End> {
-        let selection = self.select().await?;
+        let trainer = self.prepare().await?;
         for pack in self.packs(indices)? {
             if self.is_to_stop() {
                 self.send().await?;
                 return Err(End::Stopping);
             }
-            self.pack(pack, &selection).await?;
+            self.pack(pack, &*trainer).await?;
             if self.sent_at.elapsed() >= COMMIT_EVERY {
                 self.send().await?;
             }
@@ -181,72 +155,27 @@ impl Work {
         Ok(packs.filter(|pack| pack.runs.iter().any(|(_, is_open)| *is_open)).collect())
     }
 
-    /// The condition's samples, shared by the shard's runs.
-    async fn select(&mut self) -> Result<Arc<Selection>, End> {
-        let settings = self.spec.settings.clone();
-        let loaded = tokio::select! {
-            loaded = self.load(&settings.data_sha256) => loaded?,
+    /// What all runs of the shard are trained with.
+    async fn prepare(&self) -> Result<Arc<dyn ShardTrainer>, End> {
+        let prepared = tokio::select! {
+            biased;
+            prepared = self.shared.trainer.prepare(&self.shared.store, &self.spec) => prepared,
             () = self.shared.told_to_stop() => return Err(End::Stopping),
         };
-        let dataset = loaded.dataset;
-        self.held = Some(loaded.held);
-        let selected =
-            tokio::task::spawn_blocking(move || select(&dataset, &settings.condition, settings.training.shuffle)).await;
-        match selected {
-            Ok(Ok(selection)) => Ok(Arc::new(selection)),
-            Ok(Err(error)) => Err(End::Failed(FailureKind::Study, error.to_string())),
-            Err(panic) => {
-                Err(End::Failed(FailureKind::Infrastructure, format!("selecting the samples failed: {panic}")))
-            }
-        }
+        prepared.map_err(|Unprepared { kind, reason }| End::Failed(kind, reason))
     }
 
-    /// The data set, from the machine or the store; asks again while the store is away, for a while.
-    async fn load(&self, sha256: &str) -> Result<cache::Loaded, End> {
-        let began = Instant::now();
-        let mut trouble = self.shared.link.trouble();
-        loop {
-            let error = match self.shared.local.cache.get(&self.shared.store, sha256).await {
-                Ok(loaded) => {
-                    self.shared.local.outage.worked();
-                    return Ok(loaded);
-                }
-                Err(error @ cache::Error::Damaged { .. }) => {
-                    return Err(End::Failed(FailureKind::Study, error.to_string()));
-                }
-                Err(error @ cache::Error::Store { source: object_store::Error::NotFound { .. }, .. }) => {
-                    return Err(End::Failed(FailureKind::Infrastructure, error.to_string()));
-                }
-                Err(cache::Error::Store { sha256, source }) => {
-                    self.shared.local.outage.failed("reading a data set", &source);
-                    cache::Error::Store { sha256, source }
-                }
-            };
-            if self.holding.is_lost() {
-                return Err(End::Lost);
-            }
-            let pause = trouble.pause();
-            if self.is_to_stop() || began.elapsed() + pause > STORE_AWAY_AT_MOST {
-                return Err(End::Failed(FailureKind::Infrastructure, error.to_string()));
-            }
-            tokio::time::sleep(pause).await;
-        }
-    }
-
-    /// Trains a pack on a thread of its own, from its last checkpoint if there is one.
-    async fn pack(&mut self, pack: PackRuns, selection: &Arc<Selection>) -> Result<(), End> {
+    /// Trains a pack, from its last checkpoint if there is one.
+    async fn pack(&mut self, pack: PackRuns, trainer: &dyn ShardTrainer) -> Result<(), End> {
         let started_ms = machine::now_ms();
-        let (resumed_after_epoch, trained) = self.train(&pack, selection).await;
+        let watch = Watch { shared: self.shared.clone(), holding: self.holding.clone(), first: pack.first() };
+        let (resumed_after_epoch, trained) = trainer.train(&pack.seeds(), watch).await;
         let times = Times { started_ms, ended_ms: machine::now_ms(), resumed_after_epoch };
         let error = match trained {
-            Ok(Ok(Ok(outcomes))) => return self.take(pack, outcomes, times).await,
-            Ok(Ok(Err(train::Error::Stopped { .. }))) => return self.stopped().await,
-            Ok(Ok(Err(error @ train::Error::Device(_)))) => {
-                return Err(End::Failed(FailureKind::Infrastructure, error.to_string()));
-            }
-            Ok(Ok(Err(error))) => error.to_string(),
-            Ok(Err(panic)) => format!("training panicked: {}", panic_text(panic.as_ref())),
-            Err(error) => format!("the training thread ended: {error}"),
+            Ok(outcomes) => return self.take(pack, outcomes, times).await,
+            Err(Untrained::Stopped) => return self.stopped().await,
+            Err(Untrained::Device(error)) => return Err(End::Failed(FailureKind::Infrastructure, error)),
+            Err(Untrained::Run(error)) => error,
         };
         for (run, _) in pack.runs.iter().filter(|(_, is_open)| *is_open) {
             self.fail(run, &error).await?;
@@ -254,50 +183,9 @@ impl Work {
         Ok(())
     }
 
-    /// The epoch of the checkpoint that it went on from, and what became of it.
-    async fn train(
-        &mut self,
-        pack: &PackRuns,
-        selection: &Arc<Selection>,
-    ) -> (u32, Result<std::thread::Result<Trained>, JoinError>) {
-        let (shared, holding, settings) = (self.shared.clone(), self.holding.clone(), self.spec.settings.clone());
-        let (device, seeds, first) = (shared.device, pack.seeds(), pack.first());
-        let selection = selection.clone();
-        let described = Pack { settings: &settings, seeds: &seeds, selection: &selection, device };
-        let (checkpoint, found_any) = checkpoints::newest(&shared, first, &described).await;
-        if let Some(checkpoint) = &checkpoint {
-            tracing::info!(worker = shared.name, run = %first, epoch = checkpoint.epoch, "goes on from a checkpoint");
-        }
-        let resumed_after_epoch = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.epoch);
-        let writer = checkpoints::Writer::start(shared.clone(), first);
-        let outbox = writer.outbox();
-        let trained = tokio::task::spawn_blocking(move || {
-            let pack = Pack { settings: &settings, seeds: &seeds, selection: &selection, device };
-            let mut observer = Observer {
-                shared,
-                holding,
-                first: first.to_string(),
-                outbox,
-                saved_at: Instant::now(),
-                saved_epoch: resumed_after_epoch,
-                too_large: false,
-            };
-            let mut training = || train::train(&pack, checkpoint.as_ref(), &mut |training| observer.epoch(training));
-            catch_unwind(AssertUnwindSafe(|| in_pool(device, &mut training)))
-        });
-        let trained = trained.await;
-        let written_any = tokio::select! {
-            written_any = writer.finish() => written_any,
-            () = self.shared.out_of_time() => true,
-        };
-        if found_any || written_any {
-            self.obsolete.push(first);
-        }
-        (resumed_after_epoch, trained)
-    }
-
     /// Takes what has become of a pack's runs.
     async fn take(&mut self, pack: PackRuns, outcomes: Vec<Outcome>, times: Times) -> Result<(), End> {
+        let first = pack.first();
         for ((run, is_open), outcome) in pack.runs.into_iter().zip(outcomes) {
             if !is_open {
                 continue;
@@ -310,6 +198,7 @@ impl Work {
                 Some(diverged) => self.keep_and_fail(&run, finished, &diverged.to_string()).await?,
             }
         }
+        self.obsolete.push(first);
         Ok(())
     }
 
@@ -328,6 +217,7 @@ impl Work {
     async fn fail(&self, run: &Run, error: &str) -> Result<(), End> {
         let (id, log) = (run.id.to_string(), self.failure_log(run, error));
         tokio::select! {
+            biased;
             verdict = report(&self.shared, &self.holding, &id, FailureKind::Run, error, &log) => match verdict {
                 Verdict::Accepted => Ok(()),
                 Verdict::Stale => Err(End::Lost),
@@ -367,6 +257,7 @@ impl Work {
     /// What gets room in the spool before the worker, told to stop, has no more time.
     async fn in_time<T>(&self, made: impl Future<Output = Result<T, upload::Error>>, runs: usize) -> Result<T, End> {
         tokio::select! {
+            biased;
             made = made => Ok(made?),
             () = self.shared.out_of_time() => {
                 self.shared.lose(runs);
@@ -390,72 +281,6 @@ impl PackRuns {
 
     fn first(&self) -> RunId {
         self.runs[0].0.id
-    }
-}
-
-impl Observer {
-    fn epoch(&mut self, training: &Training<'_>) -> ControlFlow<()> {
-        let runs = training.outcomes().count() as u64;
-        self.shared.holdings.note_epoch(&self.holding, &self.first, runs, training.epoch(), training.train_loss());
-        if self.holding.is_lost() {
-            return ControlFlow::Break(());
-        }
-        let is_stopping = *self.shared.stopping.borrow() || self.holding.is_unwanted();
-        if is_stopping || self.is_due(training.epoch()) {
-            self.save(training, is_stopping);
-        }
-        if is_stopping { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-
-    fn is_due(&self, epoch: u32) -> bool {
-        let epochs = epoch.saturating_sub(self.saved_epoch);
-        self.saved_at.elapsed() >= self.shared.checkpoint_every
-            || self.shared.checkpoint_epochs.is_some_and(|every| epochs >= every)
-    }
-
-    /// Leaves a checkpoint to be written. The last one before a stop waits for its turn; others are left out while one waits.
-    fn save(&mut self, training: &Training<'_>, is_last: bool) {
-        if self.too_large || (!is_last && self.outbox.capacity() == 0) {
-            return;
-        }
-        let checkpoint = training.checkpoint().map_err(|error| error.to_string());
-        let bytes = checkpoint.and_then(|checkpoint| checkpoint.encode().map_err(|error| error.to_string()));
-        let sent = bytes.and_then(|bytes| {
-            if bytes.len() > MAX_CHECKPOINT_BYTES {
-                self.too_large = true;
-                return Err(format!(
-                    "it has {} MiB, and at most {} are kept; cut off, the run begins again",
-                    bytes.len() >> 20,
-                    MAX_CHECKPOINT_BYTES >> 20
-                ));
-            }
-            let checkpoint = (training.epoch(), bytes);
-            let sent = if is_last {
-                self.outbox.blocking_send(checkpoint).is_ok()
-            } else {
-                self.outbox.try_send(checkpoint).is_ok()
-            };
-            if sent { Ok(()) } else { Err("nothing writes checkpoints any more".to_string()) }
-        });
-        if let Err(error) = sent {
-            tracing::warn!(worker = self.shared.name, run = self.first, error, "a checkpoint cannot be made");
-        }
-        self.saved_at = Instant::now();
-        self.saved_epoch = training.epoch();
-    }
-}
-
-/// Runs `training` with the device's number of threads to share its work.
-fn in_pool<T: Send>(device: Device, training: &mut (dyn FnMut() -> T + Send)) -> T {
-    if device.threads() == 1 {
-        return training();
-    }
-    match rayon::ThreadPoolBuilder::new().num_threads(device.threads()).build() {
-        Ok(pool) => pool.install(training),
-        Err(error) => {
-            tracing::warn!(error = %error, "no threads to share a run's work: one trains it");
-            training()
-        }
     }
 }
 
@@ -520,12 +345,4 @@ fn describe(shared: &Shared, run: &Run, curve: &Curve) -> String {
         );
     }
     log
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_string()));
-    text.unwrap_or_else(|| "without a message".to_string())
 }

@@ -12,6 +12,8 @@ use bytes::Bytes;
 use curvefleet_proto::store::{PART_BYTES, Store};
 use tokio::sync::Notify;
 
+use super::aside;
+
 /// Where parts wait, and how many bytes of them may.
 #[derive(Debug)]
 pub struct Spool {
@@ -105,7 +107,7 @@ impl Spool {
             used.disk += size;
         }
         let (folder, content) = (self.folder.clone(), bytes.clone());
-        let written = tokio::task::spawn_blocking(move || {
+        let written = aside(move || {
             std::fs::create_dir_all(&folder)?;
             let file = tempfile::tempfile_in(&folder)?;
             file.write_all_at(&content, 0)?;
@@ -167,7 +169,7 @@ impl Waiting {
         while at < self.bytes {
             let size = (self.bytes - at).min(PART_BYTES as u64) as usize;
             let file = file.clone();
-            let piece = tokio::task::spawn_blocking(move || {
+            let piece = aside(move || {
                 let mut piece = vec![0; size];
                 file.read_exact_at(&mut piece, at).map(|()| piece)
             });

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::holdings::Holding;
 use super::spool::{self, Waiting};
-use super::{Shared, machine};
+use super::{Shared, aside, machine};
 use crate::train::curve::{FinishedRun, encode_part};
 
 /// How long a part may wait for the store before its shard goes back to the coordinator. Its runs would have to be trained again, so
@@ -136,7 +136,7 @@ async fn encode(
     runs: Vec<FinishedRun>,
 ) -> Result<Vec<u8>, Error> {
     let (shared, spec) = (shared.clone(), spec.clone());
-    let encoded = tokio::task::spawn_blocking(move || {
+    let encoded = aside(move || {
         let provenance = PartProvenance {
             study: spec.study.clone(),
             study_sha256: spec.study_sha256.clone(),

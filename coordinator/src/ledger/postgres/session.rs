@@ -56,18 +56,43 @@ pub(super) struct Begun {
 
 /// Statements prepared on one connection, by query.
 #[derive(Default)]
-pub(super) struct Statements(HashMap<&'static str, Statement>);
+pub(super) struct Statements {
+    single: HashMap<&'static str, Statement>,
+    /// Those that insert many rows at once, by the query that inserts one.
+    rows: HashMap<&'static str, Statement>,
+}
 
 impl Statements {
     /// The statement of a query with the seam's placeholders.
     pub fn get(&mut self, runtime: &Runtime, client: &Client, query: &'static str) -> Result<Statement, Error> {
-        if let Some(statement) = self.0.get(query) {
-            return Ok(statement.clone());
-        }
-        let statement = runtime.block_on(client.prepare(&with_dollars(query))).map_err(database)?;
-        self.0.insert(query, statement.clone());
-        Ok(statement)
+        prepared(&mut self.single, runtime, client, query, || with_dollars(query))
     }
+
+    /// The statement that inserts many rows where `query` inserts one; `text` writes it.
+    pub fn get_rows(
+        &mut self,
+        runtime: &Runtime,
+        client: &Client,
+        query: &'static str,
+        text: impl FnOnce() -> String,
+    ) -> Result<Statement, Error> {
+        prepared(&mut self.rows, runtime, client, query, text)
+    }
+}
+
+fn prepared(
+    statements: &mut HashMap<&'static str, Statement>,
+    runtime: &Runtime,
+    client: &Client,
+    query: &'static str,
+    text: impl FnOnce() -> String,
+) -> Result<Statement, Error> {
+    if let Some(statement) = statements.get(query) {
+        return Ok(statement.clone());
+    }
+    let statement = runtime.block_on(client.prepare(&text())).map_err(database)?;
+    statements.insert(query, statement.clone());
+    Ok(statement)
 }
 
 impl Session {

@@ -15,6 +15,9 @@ use crate::ledger::sql::{Row, Sql, Value};
 
 /// Statements on their way to the server at a time, so that a large study does not fill memory.
 const IN_FLIGHT: usize = 1_024;
+/// Rows that one statement inserts where there are many: a study of a million runs keeps all others waiting for its transaction, and a
+/// statement for each row takes several times as long.
+const ROWS: usize = 50;
 
 /// A transaction that carries out one request after another. What a request writes lies behind a savepoint, so that it can be
 /// undone alone. The savepoint travels with the request's first change and costs no wait of its own.
@@ -50,6 +53,22 @@ impl<'a> Transaction<'a> {
     /// The statement of a query, and what has to go before it.
     fn prepare(&mut self, query: &'static str) -> Result<(Statement, Option<&'static str>), Error> {
         let statement = self.statements.get(self.runtime, self.client, query)?;
+        Ok((statement, self.before(query)))
+    }
+
+    /// The same for the statement that inserts [`ROWS`] rows of `columns` values where `query` inserts one.
+    fn prepare_rows(
+        &mut self,
+        query: &'static str,
+        columns: usize,
+    ) -> Result<(Statement, Option<&'static str>), Error> {
+        let statement =
+            self.statements.get_rows(self.runtime, self.client, query, || with_rows(query, columns, ROWS))?;
+        Ok((statement, self.before(query)))
+    }
+
+    /// What has to go before a query.
+    fn before(&mut self, query: &'static str) -> Option<&'static str> {
         let first_change = !self.changed && !query.trim_start().starts_with("SELECT");
         let before = match (first_change, self.savepoint) {
             (false, _) => None,
@@ -58,7 +77,7 @@ impl<'a> Transaction<'a> {
         };
         self.changed |= first_change;
         self.savepoint |= first_change;
-        Ok((statement, before))
+        before
     }
 
     /// Sends `before`, if there is any, and the work right behind it; waits for both.
@@ -92,6 +111,16 @@ impl Sql for Transaction<'_> {
     }
 
     fn execute_many(&mut self, query: &'static str, sets: &[Vec<Value<'_>>]) -> Result<(), Error> {
+        let mut sets = sets;
+        if is_insert_of_values(query) {
+            let (groups, rest) = sets.as_chunks::<ROWS>();
+            for group in groups {
+                let (statement, before) = self.prepare_rows(query, group[0].len())?;
+                let parameters: Vec<_> = group.iter().flat_map(|values| parameters(values)).collect();
+                self.send(before, self.client.execute(&statement, &parameters))?;
+            }
+            sets = rest;
+        }
         for sets in sets.chunks(IN_FLIGHT) {
             let (statement, before) = self.prepare(query)?;
             let sets: Vec<_> = sets.iter().map(|values| parameters(values)).collect();
@@ -112,6 +141,25 @@ impl Sql for Transaction<'_> {
         let rows = self.send(before, self.client.query(&statement, &parameters))?;
         rows.iter().try_for_each(|row| each(row))
     }
+}
+
+/// Whether a query inserts one row of values, and nothing else.
+fn is_insert_of_values(query: &str) -> bool {
+    query.starts_with("INSERT INTO") && query.contains("VALUES (") && query.ends_with(')')
+}
+
+/// The query that inserts `rows` rows where `query`, of which [`is_insert_of_values`] holds, inserts one: the placeholders of row i
+/// count on from those of the row before.
+fn with_rows(query: &str, columns: usize, rows: usize) -> String {
+    let (insert, row) = query.split_once("VALUES ").unwrap_or((query, ""));
+    // From the last to the first, or `?1` would be found in `?10`.
+    let row_of = |i: usize| {
+        (1..=columns)
+            .rev()
+            .fold(row.to_string(), |row, n| row.replace(&format!("?{n}"), &format!("${}", i * columns + n)))
+    };
+    let tuples: Vec<String> = (0..rows).map(row_of).collect();
+    format!("{insert}VALUES {}", tuples.join(", "))
 }
 
 /// A query with PostgreSQL's placeholders: `$1` for `?1`. No query of the ledger has a question mark elsewhere.
@@ -185,6 +233,16 @@ mod tests {
             with_dollars("SELECT 1 WHERE a = ?1 AND (?12 = '' OR b = ?2)"),
             "SELECT 1 WHERE a = $1 AND ($12 = '' OR b = $2)"
         );
+    }
+
+    #[test]
+    fn inserts_of_one_row_become_inserts_of_many() {
+        let query = "INSERT INTO t (a, b, c) VALUES (?1, 'x', ?2)";
+        assert!(is_insert_of_values(query));
+        assert_eq!(with_rows(query, 2, 2), "INSERT INTO t (a, b, c) VALUES ($1, 'x', $2), ($3, 'x', $4)");
+        for other in ["UPDATE t SET a = ?1", "INSERT INTO t (a) VALUES (?1) RETURNING id", "SELECT (?1)"] {
+            assert!(!is_insert_of_values(other), "{other}");
+        }
     }
 
     #[test]

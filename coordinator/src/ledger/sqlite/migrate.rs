@@ -7,10 +7,11 @@ use rusqlite::Connection;
 use super::open::{OpenError, classify};
 
 /// The steps; the n-th leads to schema n (from 1). Released ones are never changed.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("../migrations/sqlite/0001.sql"),
     include_str!("../migrations/sqlite/0002.sql"),
     include_str!("../migrations/sqlite/0003.sql"),
+    include_str!("../migrations/sqlite/0004.sql"),
 ];
 /// Marks an SQLite file as a curvefleet ledger in its header: "cflt" in ASCII.
 const APPLICATION_ID: i64 = 0x63_66_6c_74;
@@ -28,6 +29,12 @@ pub(super) fn check(path: &Path, connection: &Connection) -> Result<(), OpenErro
         return Err(OpenError::Newer { path: path.to_path_buf(), found, known });
     }
     Ok(())
+}
+
+/// Whether the file lacks no step.
+pub(super) fn is_current(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
+    let found = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+    Ok(found.map_err(|source| classify(path, source))? == STEPS.len() as i64)
 }
 
 /// Runs the steps that the file lacks.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::SqliteLedger;
 use super::{lock, migrate};
@@ -11,6 +11,11 @@ use crate::ledger::Settings;
 
 /// How long a statement waits for another program that reads or backs up the file, before the batch fails.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Memory for pages of the file: enough for the indices of a million runs, whose pages are needed in no order.
+const CACHE_KIB: i64 = 64 << 10;
+/// Pages of 4 KiB in the write-ahead log before they are copied into the file, which waits for the disk twice: SQLite's own 1,000 are
+/// a few transactions of a large fleet.
+const CHECKPOINT_PAGES: i64 = 8_000;
 /// Prepared statements kept; above the number of different queries in the operations.
 const STATEMENTS_KEPT: usize = 128;
 
@@ -47,6 +52,12 @@ pub enum OpenError {
         /// The newest schema that this program knows.
         known: i64,
     },
+    /// It is at work under a coordinator of another version.
+    #[error("the ledger {} is in use by a coordinator of an older version; stop that one first", path.display())]
+    Older {
+        /// The ledger file.
+        path: PathBuf,
+    },
     /// The database fails in some other way.
     #[error("the ledger {} cannot be used: {source}", path.display())]
     Database {
@@ -73,10 +84,30 @@ impl SqliteLedger {
         // FULL makes every commit wait for the disk, so that what was answered survives a power cut.
         let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;";
         connection.execute_batch(pragmas).map_err(classify)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(classify)?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(classify)?;
         migrate::run(path, &mut connection)?;
         // No other coordinator is there: who was writing a manifest is gone.
         connection.execute("UPDATE studies SET manifest_until_ms = 0", []).map_err(classify)?;
-        Ok(SqliteLedger { connection, settings, _lock: lock })
+        Ok(SqliteLedger { connection, settings, _lock: Some(lock) })
+    }
+
+    /// Opens the ledger in the file `path` beside the coordinator that is at work on it, for changes that leave alone what that one
+    /// relies on: SQLite lets their transactions follow one another.
+    ///
+    /// # Errors
+    /// If the file is no ledger of exactly this program's schema, or cannot be written.
+    pub(crate) fn open_beside(path: &Path, settings: Settings) -> Result<SqliteLedger, OpenError> {
+        let classify = |source| classify(path, source);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(classify)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(classify)?;
+        migrate::check(path, &connection)?;
+        if !migrate::is_current(path, &connection)? {
+            return Err(OpenError::Older { path: path.to_path_buf() });
+        }
+        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;").map_err(classify)?;
+        Ok(SqliteLedger { connection, settings, _lock: None })
     }
 }
 

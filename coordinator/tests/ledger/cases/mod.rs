@@ -7,3 +7,4 @@ pub mod failures;
 pub mod leases;
 pub mod losses;
 pub mod studies;
+pub mod tokens;

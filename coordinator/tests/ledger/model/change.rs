@@ -127,15 +127,9 @@ impl Model {
             return Ok(Leased { retry_after_ms: 1_000, drained: true, ..Leased::default() });
         }
         let mut leases = Vec::new();
-        self.lease_to(now_ms, lease, false, &mut leases);
-        let failed_here = |shard: &Shard| shard.state == ShardState::Pending && shard.avoid == lease.worker;
         let others = self.list_workers(now_ms).into_iter().filter(|worker| worker.takes_work());
-        if leases.is_empty()
-            && self.shards.iter().any(failed_here)
-            && others.filter(|worker| worker.name != lease.worker).count() == 0
-        {
-            self.lease_to(now_ms, lease, true, &mut leases);
-        }
+        let is_alone = others.filter(|worker| worker.name != lease.worker).count() == 0;
+        self.lease_to(now_ms, lease, is_alone, &mut leases);
         let waiting = self.shards.iter().filter(|shard| shard.state == ShardState::Pending);
         let first_ms = waiting.map(|shard| shard.not_before_ms).filter(|ms| *ms > now_ms).min();
         let wait_ms = first_ms.map_or(1_000, |ms| (ms - now_ms).clamp(100, 1_000));
@@ -167,6 +161,7 @@ impl Model {
                 shard.state = ShardState::Leased;
                 shard.fence += 1;
                 shard.worker = lease.worker.clone();
+                shard.leased_ms = now_ms;
                 shard.deadline_ms = now_ms + SETTINGS.lease_ms;
                 shard.avoid = String::new();
                 leases.push(Given {
@@ -580,6 +575,7 @@ fn new_shard(study: usize, place: u64, spec: plan::ShardSpec) -> Shard {
         state: ShardState::Pending,
         fence: 0,
         worker: String::new(),
+        leased_ms: 0,
         deadline_ms: 0,
         not_before_ms: 0,
         setbacks: 0,

@@ -3,18 +3,21 @@
 //! and answers and the plan.
 //!
 //! - `change`: the operations that change something; `control`: those that people ask for
-//! - `look`: the operations that answer what there is
+//! - `look`: the operations that answer what there is; `explain`: why it is where it is
 
 mod change;
 mod control;
+mod explain;
 mod look;
 
 use std::collections::BTreeMap;
 
 use curvefleet_coordinator::ledger::audit::Entry;
+use curvefleet_coordinator::ledger::explain::Failed;
 use curvefleet_coordinator::ledger::register::Register;
-use curvefleet_coordinator::ledger::state::{RunState, StudyState};
+use curvefleet_coordinator::ledger::state::{RunState, ShardState, StudyState};
 use curvefleet_coordinator::ledger::submit::Submit;
+use curvefleet_coordinator::ledger::tokens::Token;
 use curvefleet_coordinator::ledger::{Error, Reply, Request};
 use curvefleet_proto::plan::ShardSpec;
 
@@ -32,6 +35,7 @@ pub struct Model {
     attempts: Vec<Attempt>,
     /// The oldest first.
     audit: Vec<Entry>,
+    tokens: Vec<Token>,
 }
 
 /// A worker.
@@ -45,8 +49,8 @@ struct Known {
     asked: u64,
     /// Since when, by whom and why it is drained.
     drained: Option<(u64, String, String)>,
-    /// Runs that failed on it, each with its study and when it failed first.
-    failing: Vec<(String, usize, u64)>,
+    /// Runs that failed on it, each with when it failed first and how.
+    failing: Vec<Failed>,
 }
 
 struct Study {
@@ -67,13 +71,6 @@ struct Study {
     manifest_until_ms: u64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ShardState {
-    Pending,
-    Leased,
-    Closed,
-}
-
 struct Shard {
     /// Index of its study.
     study: usize,
@@ -84,6 +81,7 @@ struct Shard {
     state: ShardState,
     fence: u64,
     worker: String,
+    leased_ms: u64,
     deadline_ms: u64,
     not_before_ms: u64,
     setbacks: u32,
@@ -136,6 +134,7 @@ impl Model {
             Request::StudyStatus(get) => self.find(&get.name).map(|study| Reply::StudyStatus(self.status(study))),
             Request::Cancel(cancel) => self.cancel(now_ms, cancel).map(Reply::Cancel),
             Request::Retry(retry) => self.retry(now_ms, retry).map(Reply::Retry),
+            Request::Explain(explain) => self.explain(now_ms, explain).map(Reply::Explain),
             Request::Pause(pause) => self.pause(now_ms, pause).map(Reply::Pause),
             Request::Prioritize(prioritize) => self.prioritize(now_ms, prioritize).map(Reply::Prioritize),
             Request::Drain(drain) => self.drain(now_ms, drain).map(Reply::Drain),
@@ -160,6 +159,9 @@ impl Model {
             Request::ManifestClaim(claim) => self.claim_manifest(now_ms, claim).map(Reply::ManifestClaim),
             Request::ManifestAbandon(abandon) => self.abandon_manifest(abandon).map(Reply::ManifestAbandon),
             Request::ManifestWritten(written) => self.manifest_written(written).map(Reply::ManifestWritten),
+            Request::MakeToken(make) => self.make_token(now_ms, make).map(Reply::MakeToken),
+            Request::ListTokens(_) => Ok(Reply::ListTokens(self.list_tokens(now_ms))),
+            Request::RevokeToken(revoke) => self.revoke_token(now_ms, revoke).map(Reply::RevokeToken),
         }
     }
 

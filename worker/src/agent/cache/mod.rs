@@ -15,6 +15,7 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use tokio::sync::Mutex;
 
+use super::aside;
 use crate::data::{DataError, Dataset, canonical};
 use disk::{DiskCache, InUse};
 
@@ -119,7 +120,7 @@ async fn by_way_of(disk: &Arc<DiskCache>, store: &Store, sha256: &str) -> Result
         return Ok((dataset, None));
     }
     let (disk, name) = (disk.clone(), sha256.to_string());
-    let in_use = tokio::task::spawn_blocking(move || {
+    let in_use = aside(move || {
         let in_use = disk.keep(&name, &bytes);
         drop(turn);
         in_use
@@ -130,7 +131,7 @@ async fn by_way_of(disk: &Arc<DiskCache>, store: &Store, sha256: &str) -> Result
 /// The data set from the disk, if it is there and what its name says.
 async fn cached(disk: &Arc<DiskCache>, sha256: &str) -> Option<(Dataset, InUse)> {
     let (reader, name) = (disk.clone(), sha256.to_string());
-    let (bytes, in_use) = tokio::task::spawn_blocking(move || reader.read(&name)).await.ok()??;
+    let (bytes, in_use) = aside(move || reader.read(&name)).await.ok()??;
     match decode(sha256, bytes.into()).await {
         Ok(dataset) => Some((dataset, in_use)),
         Err(error) => {
@@ -142,7 +143,7 @@ async fn cached(disk: &Arc<DiskCache>, sha256: &str) -> Option<(Dataset, InUse)>
 
 async fn decode(sha256: &str, bytes: Bytes) -> Result<Dataset, DataError> {
     let expected = sha256.to_string();
-    let decoded = tokio::task::spawn_blocking(move || canonical::decode_expecting(&bytes, &expected));
+    let decoded = aside(move || canonical::decode_expecting(&bytes, &expected));
     decoded.await.unwrap_or_else(|panic| Err(DataError::Canonical(format!("decoding it panicked: {panic}"))))
 }
 

@@ -4,6 +4,10 @@ use npyz::{DType, NpyFile, Order, TypeChar};
 
 use crate::data::error::quoted;
 
+/// Deepest nesting of brackets in a header; a dictionary that holds a tuple takes two. What parses headers takes twice the time for
+/// each further one.
+const MAX_NESTING: usize = 4;
+
 /// An array's shape and its elements in C order (last axis fastest).
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Array<T> {
@@ -47,6 +51,9 @@ pub(super) fn read_labels(bytes: &[u8]) -> Result<Vec<String>, String> {
 
 /// Parses the header, and checks that the data behind it is exactly as long as it says before any of it is read.
 fn header(bytes: &[u8]) -> Result<(NpyFile<&[u8]>, Vec<usize>), String> {
+    if nesting(bytes) > MAX_NESTING {
+        return Err("the header of a NumPy array was expected (its brackets are nested too deeply)".to_string());
+    }
     let file = NpyFile::new(bytes).map_err(|error| format!("the header of a NumPy array was expected ({error})"))?;
     if file.uses_pickled_array() {
         return Err(
@@ -67,6 +74,26 @@ fn header(bytes: &[u8]) -> Result<(NpyFile<&[u8]>, Vec<usize>), String> {
         ));
     }
     Ok((file, shape))
+}
+
+/// How deeply brackets are nested in the header, whose length stands before it.
+fn nesting(bytes: &[u8]) -> usize {
+    let (start, length) = match bytes {
+        [_, _, _, _, _, _, 1, _, low, high, ..] => (10, u32::from(u16::from_le_bytes([*low, *high]))),
+        [_, _, _, _, _, _, _, _, a, b, c, d, ..] => (12, u32::from_le_bytes([*a, *b, *c, *d])),
+        _ => return 0,
+    };
+    let header = bytes[start..].iter().take(length as usize);
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in header {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 /// The elements as they are stored, whatever numeric type and byte order they have.
