@@ -12,7 +12,7 @@
 //! - [`figure`]: learning-curve maps, trajectories and ribbons as SVG and PNG
 //! - [`table`]: one table as CSV, Parquet and HTML
 //! - [`report`]: the report folder, and [`write_report`]
-//! - [`analyze`]: the same comparisons and the paper's table from any table of metrics
+//! - [`analyze`](mod@analyze): the same comparisons and the paper's table from any table of metrics
 //! - [`error`]: why there is no report
 
 pub mod aggregate;

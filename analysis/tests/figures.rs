@@ -83,3 +83,12 @@ async fn two_families_of_conditions() {
     let shape = Shape { conditions: "\"pairs\" \"all\"", epochs: 10, ..Shape::default() };
     assert_eq!(figures("families", &shape).await, 8);
 }
+
+/// More conditions than any column of badges holds.
+#[tokio::test]
+async fn fifty_five_conditions() {
+    let classes = vec!["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"];
+    let analysis = "[analysis]\ncomparisons = \"none\"";
+    let shape = Shape { classes, seeds: 2, epochs: 5, analysis, ..Shape::default() };
+    assert_eq!(figures("crowd", &shape).await, 14);
+}

@@ -15,10 +15,11 @@ const PROGRAMS: [&str; 4] = ["curvefleet", "curvefleet-coordinator", "curvefleet
 /// How the documentation calls the first program from a checkout.
 const FROM_CHECKOUT: &str = "cargo run --release -- ";
 /// Variables that no `--help` can name: the log filter, read before the command line is; what a build is told; what tests look for.
-const OTHER_VARIABLES: [&str; 6] = [
+const OTHER_VARIABLES: [&str; 7] = [
     "CURVEFLEET_TOKEN",
     "CURVEFLEET_LOG",
     "CURVEFLEET_GIT_COMMIT",
+    "CURVEFLEET_SIMULATION_SEEDS",
     "CURVEFLEET_TEST_DATA",
     "CURVEFLEET_TEST_GARAGE",
     "CURVEFLEET_TEST_POSTGRES",

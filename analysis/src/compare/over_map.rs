@@ -69,6 +69,11 @@ pub struct Found {
 }
 
 impl Found {
+    /// Epochs of the map.
+    pub fn epochs(&self) -> usize {
+        self.difference.len() / self.steps.max(1)
+    }
+
     /// The p of the whole test: that of its largest cluster, or 1 where there is none.
     pub fn p(&self) -> Tail {
         Tail::from_ln(self.test.clusters.first().map_or(1.0, |cluster| cluster.p).ln())

@@ -15,6 +15,10 @@ use crate::stats::wald::WaldF;
 /// Rows of a model at most; more take minutes.
 pub const MOST_ROWS: usize = 2_000_000;
 
+/// Coefficients of a model at most, those of thirty conditions with a slope each: the joint test's memory grows with their fourth power and
+/// is 100 MB there.
+pub const MOST_COEFFICIENTS: usize = 60;
+
 /// One line of the paper's table, tested by run.
 #[derive(Debug)]
 pub struct RobustTest {
@@ -114,6 +118,9 @@ fn fit(explained_by: Model, rows: &[Row<'_>]) -> Result<WaldF, String> {
         Model::EpochByCondition => (Formula::EpochByLevel, Formula::Mean),
         Model::EpochByConditionOverEpoch => (Formula::EpochByLevel, Formula::Epoch),
     };
-    let fitted = Design::new(formula, rows).and_then(|design| RobustFit::new(&design));
-    fitted.and_then(|fit| fit.test_against(smaller)).map_err(|unfit| unfit.to_string())
+    let design = Design::new(formula, rows).map_err(|unfit| unfit.to_string())?;
+    if design.columns() > MOST_COEFFICIENTS {
+        return Err(format!("more than {MOST_COEFFICIENTS} coefficients"));
+    }
+    RobustFit::new(&design).and_then(|fit| fit.test_against(smaller)).map_err(|unfit| unfit.to_string())
 }

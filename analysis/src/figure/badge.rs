@@ -34,6 +34,13 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
+    /// Whether both are of one family of conditions, so that one is the other's control.
+    pub fn is_of_the_family_of(&self, other: &Entry<'_>) -> bool {
+        let family =
+            |entry: &Entry<'_>| entry.cells.first().map(|cell| (cell.planned.set.clone(), cell.planned.classes));
+        family(self) == family(other)
+    }
+
     /// Runs that it averages.
     pub fn runs(&self) -> usize {
         self.cells.iter().map(|cell| cell.runs.len()).sum()
@@ -122,6 +129,32 @@ pub fn spread_column(wanted: &[f64], low: f64, high: f64) -> Vec<f64> {
     placed
 }
 
+/// Columns beside a plot at most; further ones would reach into the next plot.
+const MOST_COLUMNS: usize = 3;
+/// From one column to the next.
+pub const COLUMN_WIDTH: f64 = 2.0 * RADIUS + 1.5;
+
+/// Column and height for badges beside a plot: as [`spread_column`], in as many columns as they need, neighbours in different ones.
+/// `None` where there are more than the columns hold.
+pub fn spread_columns(wanted: &[f64], low: f64, high: f64) -> Option<Vec<(usize, f64)>> {
+    let in_column = ((high - low) / SPACING).floor() as usize + 1;
+    let columns = wanted.len().div_ceil(in_column).max(1);
+    if columns > MOST_COLUMNS {
+        return None;
+    }
+    let mut order: Vec<usize> = (0..wanted.len()).collect();
+    order.sort_by(|a, b| wanted[*a].total_cmp(&wanted[*b]).then(a.cmp(b)));
+    let mut places = vec![(0, 0.0); wanted.len()];
+    for column in 0..columns {
+        let members: Vec<usize> = order.iter().copied().skip(column).step_by(columns).collect();
+        let heights = spread_column(&members.iter().map(|member| wanted[*member]).collect::<Vec<_>>(), low, high);
+        for (member, height) in members.into_iter().zip(heights) {
+            places[member] = (column, height);
+        }
+    }
+    Some(places)
+}
+
 /// Places for badges in the plane: each starts beside its point, away from the middle of all points, and is pushed until no two
 /// overlap and all lie within `area`.
 pub fn spread_plane(points: &[(f64, f64)], area: Rect) -> Vec<(f64, f64)> {
@@ -184,8 +217,15 @@ fn push_off(place: &mut (f64, f64), point: (f64, f64)) -> bool {
     true
 }
 
-/// Height of one line of a legend.
-pub const LEGEND_LINE: f64 = 21.0;
+/// Height of one line of a legend, where there is room.
+const LEGEND_LINE: f64 = 21.0;
+/// Its height where there is not; badges just do not touch.
+const LEAST_LEGEND_LINE: f64 = 2.0 * RADIUS + 1.0;
+
+/// The height that a legend of so many entries needs.
+pub fn legend_height(entries: usize) -> f64 {
+    entries as f64 * LEAST_LEGEND_LINE
+}
 
 /// Draws the legend in a column: badge, name and number of runs on every line, as close together as the column needs, the controls last.
 pub fn draw_legend(svg: &mut Svg, area: Rect, entries: &[Entry<'_>]) {
@@ -209,6 +249,7 @@ pub fn draw_legend(svg: &mut Svg, area: Rect, entries: &[Entry<'_>]) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -222,6 +263,19 @@ mod tests {
                 assert!((placed[i] - placed[j]).abs() >= SPACING - 1e-9, "{placed:?}");
             }
         }
+    }
+
+    #[test]
+    fn many_badges_take_several_columns_and_too_many_none() {
+        let wanted: Vec<f64> = (0..40).map(|i| f64::from(i % 7)).collect();
+        let placed = spread_columns(&wanted, 0.0, 272.0).unwrap();
+        for i in 0..placed.len() {
+            for j in 0..i {
+                let apart = (placed[i].1 - placed[j].1).abs() >= SPACING - 1e-9;
+                assert!(placed[i].0 != placed[j].0 || apart, "{i} and {j}: {placed:?}");
+            }
+        }
+        assert!(spread_columns(&vec![1.0; 100], 0.0, 272.0).is_none());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::grid::{Grid, Title};
 use super::heat::{Cells, Heat, RIGHT, draw_nothing, outlines};
 use super::hover::Plot;
 use super::scale::{range, rounded};
-use super::svg::Svg;
+use super::svg::{Rect, Svg};
 use super::{Figure, WIDTH};
 use crate::compare::over_map::{Found, MapTest, MapTests};
 
@@ -53,7 +53,8 @@ fn draw(
     let domain = range(found().flat_map(|found| found.difference.iter().copied()))?;
     // Zero is always on the scale.
     let domain = rounded((domain.0.min(0.0), domain.1.max(0.0)), SCALE_STEP);
-    let heat = Heat { domain, palette: cividis, title: value };
+    let extent = found().fold((0, 0), |most, found| (most.0.max(found.steps), most.1.max(found.epochs())));
+    let heat = Heat { domain, palette: cividis, title: value, extent };
     let caption = format!("{caption}{}", few_assignments(list));
     let titles: Vec<Title> = list.iter().enumerate().map(|(index, test)| name(index, test)).collect();
     let grid = Grid::new(&titles, RIGHT);
@@ -62,13 +63,16 @@ fn draw(
     for (index, (test, title)) in list.iter().zip(&titles).enumerate() {
         svg.open(if test.second.is_none() { "panel" } else { "pair" }, &title.mark);
         grid.draw_title(&mut svg, index, title);
+        heat.draw_ticks(&mut svg, &grid, index);
         match &test.found {
             Err(_) => draw_nothing(&mut svg, grid.area(index), "not tested"),
             Ok(found) => {
                 let values: Vec<Option<f64>> = found.difference.iter().copied().map(Some).collect();
-                heat.draw(&mut svg, &grid, index, Cells { steps: found.steps, values: &values }, false);
-                draw_clusters(&mut svg, &grid, index, found);
-                hover.push(Plot::map(grid.area(index), &title.name, value, found.steps, values.into_iter()));
+                let cells = Cells { steps: found.steps, values: &values };
+                heat.draw(&mut svg, &grid, index, cells, false);
+                let area = heat.filled(grid.area(index), cells);
+                draw_clusters(&mut svg, area, found);
+                hover.push(Plot::map(area, &title.name, value, found.steps, values.iter().copied()));
             }
         }
         svg.close();
@@ -110,13 +114,12 @@ fn name(index: usize, test: &MapTest) -> Title {
     }
 }
 
-fn draw_clusters(svg: &mut Svg, grid: &Grid, index: usize, found: &Found) {
-    let epochs = found.difference.len() / found.steps.max(1);
+fn draw_clusters(svg: &mut Svg, area: Rect, found: &Found) {
     let clear = || found.test.clusters.iter().filter(|cluster| cluster.p < LEVEL);
     for (higher, dashes) in [(true, None), (false, Some("3 2"))] {
         let of_sign = clear().filter(|cluster| (cluster.mass > 0.0) == higher);
         let shapes: Vec<Vec<(f64, f64)>> =
-            of_sign.flat_map(|cluster| outlines(&cluster.cells, found.steps, epochs, grid.area(index))).collect();
+            of_sign.flat_map(|cluster| outlines(&cluster.cells, found.steps, found.epochs(), area)).collect();
         svg.outlines(&shapes, dashes);
     }
 }

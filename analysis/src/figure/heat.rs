@@ -24,6 +24,8 @@ pub struct Heat {
     pub palette: fn(f64) -> [u8; 3],
     /// What the values are.
     pub title: &'static str,
+    /// Time steps and epochs of all plots, whose axes are the same; a map with fewer fills its share.
+    pub extent: (usize, usize),
 }
 
 /// A map's values.
@@ -36,31 +38,49 @@ pub struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    fn epochs(&self) -> usize {
+    /// Its epochs.
+    pub fn epochs(&self) -> usize {
         self.values.len() / self.steps.max(1)
     }
 }
 
 impl Heat {
-    /// Draws the cells of a plot with its ticks.
+    /// Draws the cells of a plot.
     pub fn draw(&self, svg: &mut Svg, grid: &Grid, index: usize, cells: Cells<'_>, control: bool) {
         let area = grid.area(index);
+        let filled = self.filled(area, cells);
+        if filled != area {
+            svg.fill(area, NO_DATA);
+        }
         if let Some(url) = self.pixels(cells) {
-            svg.pixels(area, &url);
+            svg.pixels(filled, &url);
         }
         svg.outline(area, if control { Stroke::solid(CONTROL, 2.0) } else { Stroke::solid(AXIS, 0.8) });
+    }
+
+    /// Draws a plot's ticks, where no plot lies below it or to its left.
+    pub fn draw_ticks(&self, svg: &mut Svg, grid: &Grid, index: usize) {
+        let area = grid.area(index);
         if grid.is_lowest(index) {
-            let x = Scale::new((0.5, cells.steps as f64 + 0.5), (area.x, area.right()));
-            for step in counting_ticks(cells.steps, 5) {
+            let x = Scale::new((0.5, self.extent.0 as f64 + 0.5), (area.x, area.right()));
+            for step in counting_ticks(self.extent.0, 5) {
                 draw_x_tick(svg, x.at(step as f64), area.bottom(), &step.to_string());
             }
         }
         if grid.is_leftmost(index) {
-            let y = Scale::new((0.5, cells.epochs() as f64 + 0.5), (area.bottom(), area.y));
-            for epoch in counting_ticks(cells.epochs(), 5) {
+            let y = Scale::new((0.5, self.extent.1 as f64 + 0.5), (area.bottom(), area.y));
+            for epoch in counting_ticks(self.extent.1, 5) {
                 draw_y_tick(svg, area.x, y.at(epoch as f64), &epoch.to_string());
             }
         }
+    }
+
+    /// The share of a plot that a map fills.
+    pub fn filled(&self, area: Rect, cells: Cells<'_>) -> Rect {
+        let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
+        let (width, height) =
+            (area.width * share(cells.steps, self.extent.0), area.height * share(cells.epochs(), self.extent.1));
+        Rect { x: area.x, y: area.bottom() - height, width, height }
     }
 
     /// The cells as a PNG with one pixel per time step and epoch, the first epoch at the bottom, as a `data:` URL.

@@ -23,7 +23,9 @@ struct Panel {
 pub fn draw(group: &Group<'_>) -> Option<Figure> {
     let panels = panels(group);
     let values = panels.iter().filter_map(|panel| panel.map.as_ref()).flat_map(MeanMap::values);
-    let heat = Heat { domain: rounded(range(values)?, SCALE_STEP), palette: viridis, title: "probe accuracy" };
+    let maps = || panels.iter().filter_map(|panel| panel.map.as_ref());
+    let extent = maps().fold((0, 0), |most, map| (most.0.max(map.steps), most.1.max(map.epochs.len())));
+    let heat = Heat { domain: rounded(range(values)?, SCALE_STEP), palette: viridis, title: "probe accuracy", extent };
     let titles: Vec<Title> = panels.iter().map(|panel| panel.title.clone()).collect();
     let grid = Grid::new(&titles, RIGHT);
     let mut svg = Svg::new(WIDTH, grid.height);
@@ -31,13 +33,16 @@ pub fn draw(group: &Group<'_>) -> Option<Figure> {
     for (index, panel) in panels.iter().enumerate() {
         svg.open("panel", &panel.title.mark);
         grid.draw_title(&mut svg, index, &panel.title);
+        heat.draw_ticks(&mut svg, &grid, index);
         match &panel.map {
             None => draw_nothing(&mut svg, grid.area(index), "no finished runs"),
             Some(map) => {
                 let values: Vec<Option<f64>> = map.epochs.iter().flatten().copied().collect();
-                heat.draw(&mut svg, &grid, index, Cells { steps: map.steps, values: &values }, panel.control);
+                let cells = Cells { steps: map.steps, values: &values };
+                heat.draw(&mut svg, &grid, index, cells, panel.control);
+                let area = heat.filled(grid.area(index), cells);
                 let name = &panel.title.name;
-                hover.push(Plot::map(grid.area(index), name, "accuracy", map.steps, values.into_iter()));
+                hover.push(Plot::map(area, name, "accuracy", map.steps, values.iter().copied()));
             }
         }
         svg.close();

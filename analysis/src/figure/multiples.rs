@@ -66,7 +66,7 @@ pub fn draw_ribbons(group: &Group<'_>, metric: Metric) -> Option<Figure> {
         let mut lines = Vec::new();
         for ribbon in &ribbons {
             let found = &entries[ribbon.entry];
-            if found.control || found.mark == entry.mark {
+            if found.mark == entry.mark || found.control && found.is_of_the_family_of(entry) {
                 ribbon.draw(&mut svg, &frame, found, metric, 0.25);
                 lines.push(ribbon.hover(found, metric));
             }

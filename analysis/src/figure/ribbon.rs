@@ -34,7 +34,9 @@ pub fn draw(group: &Group<'_>) -> Option<Figure> {
     let entries = badge::entries(group);
     let cells: Vec<_> = entries.iter().flat_map(|entry| entry.cells.iter().copied()).collect();
     let last_epoch = epochs(&cells);
-    let mut svg = Svg::new(WIDTH, TOP + 3.0 * ROW - 20.0);
+    // The legend stands where a sixth plot would; a long one reaches further down.
+    let legend_height = badge::legend_height(entries.len()).max(ROW - 60.0);
+    let mut svg = Svg::new(WIDTH, TOP + 2.0 * ROW + legend_height + 40.0);
     let mut hover = Vec::new();
     for (index, metric) in Metric::ALL.into_iter().enumerate() {
         hover.push(draw_plot(&mut svg, slot(index), metric, &entries, last_epoch)?);
@@ -43,7 +45,7 @@ pub fn draw(group: &Group<'_>) -> Option<Figure> {
     draw_heading(&mut svg, rest.x, rest.y - 10.0, "Conditions");
     badge::draw_legend(
         &mut svg,
-        Rect { width: rest.width + BADGE_OFFSET + RADIUS, height: ROW - 60.0, ..rest },
+        Rect { width: rest.width + BADGE_OFFSET + RADIUS, height: legend_height, ..rest },
         &entries,
     );
     let title = format!("Metrics by epoch: {}, {}", group.data, group.model);
@@ -176,7 +178,7 @@ impl Ribbon {
     }
 }
 
-/// Badges in a column right of the plot, joined to the lines' ends.
+/// Badges in columns right of the plot, joined to the lines' ends; none where there are too many for that.
 fn draw_badges(svg: &mut Svg, frame: &Frame, ribbons: &[Ribbon], entries: &[Entry<'_>]) {
     let ends: Vec<(usize, (f64, f64))> = ribbons
         .iter()
@@ -188,16 +190,19 @@ fn draw_badges(svg: &mut Svg, frame: &Frame, ribbons: &[Ribbon], entries: &[Entr
         .collect();
     let area = frame.area;
     let wanted: Vec<f64> = ends.iter().map(|(_, end)| end.1).collect();
-    let heights = badge::spread_column(&wanted, area.y, area.bottom());
-    let x = area.right() + BADGE_OFFSET;
-    for ((entry, end), height) in ends.iter().zip(&heights) {
+    let Some(places) = badge::spread_columns(&wanted, area.y, area.bottom()) else { return };
+    let center =
+        |(column, height): (usize, f64)| (area.right() + BADGE_OFFSET + column as f64 * badge::COLUMN_WIDTH, height);
+    for ((entry, end), place) in ends.iter().zip(&places) {
         svg.open("line", &entries[*entry].mark);
-        svg.line(*end, (x, *height), Stroke::solid(entries[*entry].color, 0.8));
+        // Faint where the line ends before the last epoch, so that it is not taken for one that goes on.
+        let opacity = if end.0 < area.right() - 0.5 { 0.3 } else { 1.0 };
+        svg.polyline(&[*end, center(*place)], Stroke::solid(entries[*entry].color, 0.8), opacity);
         svg.close();
     }
-    for ((entry, _), height) in ends.iter().zip(&heights) {
+    for ((entry, _), place) in ends.iter().zip(&places) {
         svg.open("line", &entries[*entry].mark);
-        badge::draw(svg, (x, *height), &entries[*entry]);
+        badge::draw(svg, center(*place), &entries[*entry]);
         svg.close();
     }
 }

@@ -79,7 +79,8 @@ pub fn draw(group: &Group<'_>, plane: Plane) -> Option<Figure> {
     let paths = paths(group, plane);
     let (x, y) = ranges(&paths)?;
     let frame = Frame::new(PLOT, x, y);
-    let mut svg = Svg::new(WIDTH, HEIGHT);
+    let legend = Rect { height: LEGEND.height.max(badge::legend_height(paths.len())), ..LEGEND };
+    let mut svg = Svg::new(WIDTH, HEIGHT.max(legend.bottom() + 14.0));
     frame.draw_axes(&mut svg, (7, 7));
     draw_x_title(&mut svg, PLOT.x + PLOT.width / 2.0, HEIGHT - 14.0, across.axis());
     draw_y_title(&mut svg, 18.0, PLOT.y + PLOT.height / 2.0, up.axis());
@@ -92,7 +93,7 @@ pub fn draw(group: &Group<'_>, plane: Plane) -> Option<Figure> {
     let hover =
         vec![Plot::lines(&frame, across.name(), up.name(), Some("epoch"), paths.iter().map(Path::hover).collect())];
     let entries: Vec<Entry> = paths.into_iter().map(|path| path.entry).collect();
-    badge::draw_legend(&mut svg, LEGEND, &entries);
+    badge::draw_legend(&mut svg, legend, &entries);
     let title = format!("{}: {}, {}", plane.title(), group.data, group.model);
     let control =
         if entries.iter().any(|entry| entry.control) { " Grey, marked S: all runs with shuffled labels." } else { "" };

@@ -167,7 +167,7 @@ pub(super) fn plural<'a>(number: usize, one: &'a str, many: &'a str) -> &'a str 
 pub(super) fn files(table: &str) -> Markup {
     html! {
         p class="small soft" {
-            "As a file: " a href=(format!("tables/{table}.csv")) { "CSV" } " · " a href=(format!("tables/{table}.parquet")) { "Parquet" }
+            code { (table) } " as a file: " a href=(format!("tables/{table}.csv")) { "CSV" } " · " a href=(format!("tables/{table}.parquet")) { "Parquet" }
         }
     }
 }

@@ -91,6 +91,7 @@ impl Checker {
                 self.all_of_worker_may_be_over(&register.worker);
             }
             (Request::Cancel(_) | Request::Retry(_) | Request::Lose(_) | Request::Pause(_) | Request::Drain(_), _) => {
+                scene.note(format!("NEWS: {request:?}"));
                 self.shards.values_mut().for_each(|shard| shard.may_be_over = true);
             }
             _ => {}

@@ -21,9 +21,13 @@ fn seeds() -> std::ops::Range<u64> {
 fn describe(seed: u64, told: &Told) -> String {
     let first = told.history.iter().position(|line| line.contains("VIOLATION")).unwrap_or(told.history.len());
     let from = first.saturating_sub(SHOWN);
+    // Of what came before, the large events.
+    let words = ["NEMESIS", "NEWS", "the wish", "the storm", "begins life", "ends:"];
+    let early = told.history[..from].iter().filter(|line| words.iter().any(|word| line.contains(word)));
+    let early = early.map(String::as_str).collect::<Vec<_>>().join("\n");
     let shown = told.history[from..told.history.len().min(first + 1)].join("\n");
     format!(
-        "seed {seed}, again with CURVEFLEET_SIMULATION_SEEDS={seed}..{}:\n{}\n\nits history until then:\n{shown}\n",
+        "seed {seed}, again with CURVEFLEET_SIMULATION_SEEDS={seed}..{}:\n{}\n\nits history until then:\n{early}\n...\n{shown}\n",
         seed + 1,
         told.violations.join("\n")
     )

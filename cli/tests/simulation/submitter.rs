@@ -14,6 +14,8 @@ use super::scene::Scene;
 
 /// How long an answer is waited for.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// Longer than any message is on its way once the storm is over.
+const LATE_AT_MOST: Duration = Duration::from_secs(15);
 /// SHA-256 of the data set; no one looks into it.
 pub const DATA_SHA256: &str = "abababababababababababababababababababababababababababababababab";
 
@@ -40,6 +42,7 @@ fn study(name: &str, seeds: u64, shard_size: u64) -> String {
 
 /// Submits all studies, by any of the ways.
 pub async fn submit_all(scene: Arc<Scene>, wires: Vec<Wire>) {
+    let mut cancelled = Vec::new();
     for (name, study_toml) in studies(&scene) {
         tokio::time::sleep(Duration::from_millis(scene.below("submitter", 8_000))).await;
         insist(&scene, &wires, "submit", |mut client| {
@@ -56,16 +59,28 @@ pub async fn submit_all(scene: Arc<Scene>, wires: Vec<Wire>) {
             async move { client.cancel_study(request).await.map(|_| ()) }
         })
         .await;
-        // Late doubles of the wish to cancel have arrived by then; after it, they would be obeyed.
-        tokio::time::sleep(Duration::from_secs(12)).await;
-        insist(&scene, &wires, "retry", |mut client| {
-            let request = RetryStudyRequest { name: name.clone() };
-            async move { client.retry_study(request).await.map(|_| ()) }
-        })
-        .await;
+        tokio::time::sleep(Duration::from_millis(scene.below("submitter", 8_000))).await;
+        retry(&scene, &wires, &name).await;
+        cancelled.push(name);
+    }
+    // A wish to cancel that a road has held may be obeyed after the one to retry, and then the person has to say it again.
+    while scene.weather().stormy {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    tokio::time::sleep(LATE_AT_MOST).await;
+    for name in cancelled {
+        retry(&scene, &wires, &name).await;
     }
     scene.all_submitted.store(true, Ordering::Relaxed);
     std::future::pending().await
+}
+
+async fn retry(scene: &Scene, wires: &[Wire], name: &str) {
+    insist(scene, wires, "retry", |mut client| {
+        let request = RetryStudyRequest { name: name.to_string() };
+        async move { client.retry_study(request).await.map(|_| ()) }
+    })
+    .await;
 }
 
 async fn insist<F: Future<Output = Result<(), Status>>>(

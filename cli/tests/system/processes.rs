@@ -77,6 +77,10 @@ fn a_study_survives_the_sigkill_of_a_worker_with_every_run_done_exactly_once() {
     let reported = run(curvefleet(folder.path()).args(["report", "fleet", "--coordinator", &url])).succeeded();
     assert!(reported.out.contains("20 of 20 planned runs are in the report"), "{}", reported.out);
     assert!(report(&store, "fleet").contains("<svg"));
+    // A watch over a study that has ended writes one report and ends too.
+    let kept =
+        run(curvefleet(folder.path()).args(["report", "fleet", "--watch", "--name", "kept", "--coordinator", &url]));
+    assert!(kept.succeeded().out.trim_end().ends_with("reports/kept/index.html"));
 }
 
 /// A worker that is told to stop hands its leases back at once: a lease of an hour does not keep the study waiting.

@@ -5,6 +5,13 @@ use std::error::Error as StdError;
 use rustls::{AlertDescription, CertificateError, Error};
 use tonic::{Code, Status};
 
+/// How HTTP/2 says that a connection ended under a request. A coordinator that refuses a certificate ends it so, and its reason may come
+/// too late to be read.
+const CUT_SHORT: [&str; 4] = ["operation was canceled", "transport error", "broken pipe", "connection reset"];
+/// What that means.
+const CLOSED: &str = "the coordinator closed the connection before it answered: it is stopping, or it asks for a certificate of this \
+                      program, which --client-certificate and --client-key name";
+
 /// The sentence for an error that has to do with TLS; `None` for all others.
 pub fn sentence(error: &(dyn StdError + 'static)) -> Option<String> {
     let mut next = Some(error);
@@ -38,8 +45,15 @@ pub fn sentence(error: &(dyn StdError + 'static)) -> Option<String> {
 pub fn clearer(status: Status) -> Status {
     match sentence(&status) {
         Some(sentence) => Status::new(Code::FailedPrecondition, sentence),
+        None if is_cut_short(&status) => Status::new(status.code(), CLOSED),
         None => status,
     }
+}
+
+fn is_cut_short(status: &Status) -> bool {
+    let text = chain(status).to_lowercase();
+    // What the coordinator itself says has no source.
+    status.source().is_some() && CUT_SHORT.iter().any(|words| text.contains(words)) && !text.contains("connect error")
 }
 
 /// An error and what it comes from, with colons between.

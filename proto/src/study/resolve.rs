@@ -361,6 +361,11 @@ fn named_sets(entry: &ClassesEntry, data: &Data) -> Result<Vec<Classes>, String>
 }
 
 fn features(chosen: Option<&[String]>, summary: &DataSummary) -> Result<Vec<String>, String> {
+    // What a stored study says of its data may have been altered.
+    let mut known = HashSet::new();
+    if let Some(name) = summary.feature_names.iter().find(|name| !known.insert(*name)) {
+        return Err(format!("the data set has two features of the name `{name}`"));
+    }
     let Some(chosen) = chosen else { return Ok(summary.feature_names.clone()) };
     if chosen.is_empty() {
         return Err("`features` is an empty list; name at least one feature, or leave the key out for all".to_string());
