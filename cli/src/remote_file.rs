@@ -36,8 +36,9 @@ impl Here {
         let folder = tempfile::tempdir().map_err(|error| cannot(format!("no room for a copy: {error}")))?;
         let path = folder.path().join(name);
         self.folders.push(folder);
+        let key = Key::parse(name).map_err(|error| cannot(error.to_string()))?;
         let store = Store::open(parent, std::env::vars())?;
-        let object = store.objects().get(&Key::from(name)).await.map_err(|error| match error {
+        let object = store.objects().get(&key).await.map_err(|error| match error {
             object_store::Error::NotFound { .. } => cannot("there is no such object".to_string()),
             error => cannot(diagnose(&error)),
         })?;

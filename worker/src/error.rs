@@ -28,8 +28,8 @@ pub enum Error {
     Superseded(String),
     /// Told to stop, the worker could not deliver all its results.
     #[error(
-        "{runs} finished runs could not be uploaded and committed within the {} s that --stop-seconds gives; their leases were handed back \
-         and they will be trained again", within.as_secs()
+        "{runs} finished runs could not be uploaded and committed within the {} s that --stop-seconds gives; they will be trained again, \
+         from their last checkpoints where they have any", within.as_secs()
     )]
     Undelivered {
         /// How many.

@@ -12,6 +12,8 @@ use super::s3_server::{SECRET, serve, variables};
 struct Lab {
     folder: Folder,
     buckets: Folder,
+    /// The S3 server's URL.
+    endpoint: String,
     coordinator: Service,
     proxy: Proxy,
 }
@@ -22,14 +24,9 @@ impl Lab {
         std::fs::create_dir(buckets.path().join("lab")).unwrap();
         let endpoint = serve(buckets.path());
         let proxy = Proxy::start(&endpoint);
-        let coordinator = Service::start(
-            curvefleet(folder.path())
-                .args(["coordinator", "--listen", "127.0.0.1:0", "--lease-seconds", "3600"])
-                .args(["--store", "s3://lab/experiments"])
-                .envs(variables(&endpoint, SECRET)),
-        );
-        let lab = Lab { folder, buckets, coordinator, proxy };
-        lab.submit("study.toml", &endpoint);
+        let coordinator = coordinator(&folder, &endpoint);
+        let lab = Lab { folder, buckets, endpoint, coordinator, proxy };
+        lab.submit("study.toml", &lab.endpoint);
         lab
     }
 
@@ -63,6 +60,13 @@ impl Lab {
         self.buckets.path().join("lab/experiments")
     }
 
+    /// Parts that are in the store.
+    fn parts(&self, study: &str) -> usize {
+        let files =
+            std::fs::read_dir(self.store().join("studies").join(study).join("curves")).into_iter().flatten().flatten();
+        files.filter(|file| file.path().extension().is_some_and(|is| is == "parquet")).count()
+    }
+
     /// Parts that were tried to be written.
     fn tried(&self) -> usize {
         let lines = self.proxy.requests("/curves/");
@@ -77,6 +81,16 @@ impl Lab {
             std::thread::yield_now();
         }
     }
+}
+
+/// A coordinator over the folder's ledger, with leases of an hour.
+fn coordinator(folder: &Folder, endpoint: &str) -> Service {
+    Service::start(
+        curvefleet(folder.path())
+            .args(["coordinator", "--listen", "127.0.0.1:0", "--lease-seconds", "3600"])
+            .args(["--store", "s3://lab/experiments"])
+            .envs(variables(endpoint, SECRET)),
+    )
 }
 
 /// The rows of the same study on a machine where nothing goes wrong.
@@ -102,6 +116,7 @@ fn behind_a_store_that_misbehaves_in_every_way_no_run_is_lost_or_wrong_and_the_l
     assert!((1..=8).contains(&warnings.len()), "{faults} faults gave {} warnings: {warnings:#?}", warnings.len());
     assert!(warnings.iter().any(|line| line.contains("does not allow this")), "{warnings:#?}");
     assert!(lab.logged("w", "").len() < 20, "{:#?}", lab.logged("w", ""));
+    assert!(lab.logged("w", "dropped").is_empty(), "{:#?}", lab.logged("w", ""));
 }
 
 #[test]
@@ -112,6 +127,10 @@ fn training_goes_on_while_the_store_is_away_and_what_waits_is_delivered_when_it_
     let mut worker = lab.worker("w", &["--slots", "1", "--upload-memory-mib", "0"]);
     // One slot: further shards are trained while the parts of those before them wait, some of them on disk.
     lab.wait_for_tries(4, &mut worker);
+    while lab.logged("w", "the store fails").is_empty() {
+        assert!(worker.is_running());
+        std::thread::yield_now();
+    }
     lab.proxy.set(Mood::Good);
     assert!(lab.ask(&["watch", "patient"]).succeeded().out.contains("16 of 16 runs done"));
     assert!(worker.terminate().success());
@@ -178,6 +197,63 @@ fn the_workers_of_a_machine_fetch_a_data_set_once_and_again_when_their_copy_is_d
     assert_eq!(fetched(), before + 1);
     assert_eq!(lab.logged("four", "in the cache is damaged").len(), 1);
     assert!(std::fs::read(kept).unwrap() == whole);
+}
+
+#[test]
+fn a_data_set_that_is_altered_on_its_way_is_fetched_again_and_one_that_stays_so_stops_the_study() {
+    let text = study("altered", 1, 3);
+    let lab = Lab::new(&text);
+    lab.proxy.set(Mood::Altering { part: "/datasets/", answers: 2 });
+    let worker = lab.worker("w", &["--slots", "2"]);
+    assert!(lab.ask(&["watch", "altered"]).succeeded().out.contains("2 of 2 runs done"));
+    assert!(worker.terminate().success());
+    assert_eq!(lab.proxy.faults(), 2);
+    assert_eq!(lab.logged("w", "came damaged").len(), 1, "{:#?}", lab.logged("w", ""));
+    assert!(curves(&lab.store(), "altered") == undisturbed("altered", &text), "the curves differ");
+
+    let lab = Lab::new(&text);
+    lab.proxy.set(Mood::Altering { part: "/datasets/", answers: usize::MAX });
+    let _worker = lab.worker("w", &["--slots", "2"]);
+    let watched = lab.ask(&["watch", "altered"]);
+    assert_eq!(watched.code, 1, "{}", watched.out);
+    let status = lab.ask(&["status", "altered"]).succeeded();
+    assert!(status.out.contains("is damaged, also when it is fetched again"), "{}", status.out);
+}
+
+/// Leases of an hour: the worker that is started again takes back what the first one of its name had.
+fn a_worker_ends_without_its_coordinator(signal: &str) {
+    let text = study("alone", 4, 30);
+    let mut lab = Lab::new(&text);
+    lab.proxy.set(Mood::Away("/curves/"));
+    let mut worker = lab.worker("w", &["--slots", "1", "--stop-seconds", "1", "--checkpoint-seconds", "0"]);
+    lab.wait_for_tries(2, &mut worker);
+    lab.coordinator.signal(signal);
+    lab.proxy.set(Mood::Good);
+    while lab.parts("alone") < 2 {
+        assert!(worker.is_running());
+        std::thread::yield_now();
+    }
+    assert_eq!(worker.terminate().code(), Some(1), "{:#?}", lab.logged("w", ""));
+    let said = lab.logged("w", "could not be uploaded and committed");
+    assert!(said.len() == 1 && said[0].contains("from their last checkpoints"), "{:#?}", lab.logged("w", ""));
+
+    lab.coordinator.kill();
+    lab.coordinator = coordinator(&lab.folder, &lab.endpoint);
+    let again = lab.worker("w", &["--slots", "1"]);
+    assert!(lab.ask(&["watch", "alone"]).succeeded().out.contains("8 of 8 runs done"));
+    assert!(again.terminate().success());
+    assert!(!lab.logged("w", "goes on from a checkpoint").is_empty(), "{:#?}", lab.logged("w", ""));
+    assert!(curves(&lab.store(), "alone") == undisturbed("alone", &text), "the curves differ");
+}
+
+#[test]
+fn told_to_stop_a_worker_ends_though_its_coordinator_was_killed() {
+    a_worker_ends_without_its_coordinator("-KILL");
+}
+
+#[test]
+fn told_to_stop_a_worker_ends_though_its_coordinator_does_not_answer() {
+    a_worker_ends_without_its_coordinator("-STOP");
 }
 
 #[test]

@@ -105,9 +105,14 @@ impl Service {
 
     /// SIGTERM, and its end.
     pub fn terminate(mut self) -> ExitStatus {
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(told.success());
+        self.signal("-TERM");
         self.child.wait().unwrap()
+    }
+
+    /// A signal, as `kill` names it.
+    pub fn signal(&self, signal: &str) {
+        let told = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(told.success());
     }
 }
 

@@ -12,6 +12,8 @@ pub enum Mood {
     Good,
     /// Answers nothing and closes the connection, where the request's line has this in it.
     Away(&'static str),
+    /// Alters so many answers to GET, where the request's line has this in it.
+    Altering { part: &'static str, answers: usize },
     /// Answers so many requests with 403, and then every third one with one fault after another.
     Chaos { refusals: usize },
 }
@@ -25,6 +27,7 @@ enum Fault {
     Answer(&'static str, &'static str),
     TruncateRequest,
     TruncateAnswer,
+    AlterAnswer,
     Repeat,
 }
 
@@ -102,6 +105,12 @@ impl State {
         self.requests += 1;
         let fault = match self.mood {
             Mood::Good => None,
+            Mood::Altering { part, answers } => {
+                (answers > 0 && line.starts_with("GET") && line.contains(part)).then(|| {
+                    self.mood = Mood::Altering { part, answers: answers - 1 };
+                    Fault::AlterAnswer
+                })
+            }
             Mood::Away(part) => line.contains(part).then_some(Fault::ResetBefore),
             Mood::Chaos { refusals } if self.requests <= refusals => Some(REFUSED),
             Mood::Chaos { .. } if self.requests.is_multiple_of(3) => Some(FAULTS[self.requests / 3 % FAULTS.len()]),
@@ -140,6 +149,13 @@ fn serve(client: TcpStream, upstream: &str, state: &Mutex<State>) -> std::io::Re
                 server.write_all(&request.body[..request.body.len() / 2])?;
                 server.shutdown(Shutdown::Both)?;
                 return client.shutdown(Shutdown::Both);
+            }
+            Some(Fault::AlterAnswer) => {
+                let mut answer = request.ask(upstream)?;
+                if let Some(last) = answer.last_mut() {
+                    *last ^= 1;
+                }
+                client.write_all(&answer)?;
             }
             Some(Fault::TruncateAnswer) => {
                 let answer = request.ask(upstream)?;

@@ -58,9 +58,7 @@ impl Deliveries {
                     return Err(End::Stopping);
                 }
             }
-            for run in obsolete {
-                checkpoints::remove(&shared, run).await;
-            }
+            remove(&shared, obsolete).await;
             Ok(())
         });
     }
@@ -72,9 +70,7 @@ impl Deliveries {
         }
         let shared = self.shared.clone();
         self.tasks.spawn(async move {
-            for run in obsolete {
-                checkpoints::remove(&shared, run).await;
-            }
+            remove(&shared, obsolete).await;
             Ok(())
         });
     }
@@ -166,6 +162,20 @@ async fn deliver(shared: &Shared, holding: &Holding, result: Finding) -> Result<
                 Verdict::Stale => Err(End::Lost),
             }
         }
+    }
+}
+
+/// Removes the checkpoints of the packs with these first runs; what there is no time for is left to the collection of garbage.
+async fn remove(shared: &Shared, obsolete: Vec<RunId>) {
+    let removed = async {
+        for run in obsolete {
+            checkpoints::remove(shared, run).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = removed => {}
+        () = shared.out_of_time() => {}
     }
 }
 

@@ -36,7 +36,7 @@ mod upload;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use curvefleet_proto::access::Access;
@@ -47,6 +47,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
+use tonic::Status;
 
 pub use cache::DataCache;
 pub use link::Transport;
@@ -59,6 +60,8 @@ use holdings::Holdings;
 use link::Link;
 use trainer::{DeviceTrainer, Trainer};
 
+/// How long a coordinator may take to hear, once time is out, that leases are handed back and the worker ends.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(5);
 /// How often a worker that leases nothing for now looks whether it may again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -85,7 +88,8 @@ pub struct Settings {
     pub labels: BTreeMap<String, String>,
     /// How long to wait for work before ending; for ever if `None`.
     pub idle: Option<Duration>,
-    /// How long results may be on their way, and checkpoints be written, once the worker is told to stop.
+    /// How long results may be on their way, and checkpoints be written, once the worker is told to stop and the epochs at hand have
+    /// ended.
     pub stop_within: Duration,
     /// The environment's variables, for the store's credentials.
     pub environment: Vec<(String, String)>,
@@ -135,6 +139,8 @@ struct Shared {
     /// Ends training after the epoch at hand.
     stopping: watch::Receiver<bool>,
     stop_within: Duration,
+    /// When time is out, once the worker is told to stop.
+    time_out: Mutex<Option<Instant>>,
     /// Leases whose slots are free again, and whose results are still on their way.
     ending: Ending,
     /// Finished runs whose results were given up because time was out.
@@ -207,6 +213,7 @@ impl Agent {
             git_commit: self.settings.git_commit,
             stopping: stopping.clone(),
             stop_within: self.settings.stop_within,
+            time_out: Mutex::default(),
             ending: Ending::default(),
             lost_runs: AtomicUsize::new(0),
             session: self.session,
@@ -240,10 +247,37 @@ impl Shared {
         }
     }
 
-    /// Ends when the worker has been told to stop and whoever waits has been given its time.
+    /// Ends when the worker has been told to stop and there is no more time for what is on its way.
     async fn out_of_time(&self) {
         self.told_to_stop().await;
-        tokio::time::sleep(self.stop_within).await;
+        loop {
+            let time_out = *self.time_out().get_or_insert_with(|| Instant::now() + self.stop_within);
+            if Instant::now() >= time_out {
+                return;
+            }
+            tokio::time::sleep_until(time_out).await;
+        }
+    }
+
+    /// An epoch that was at hand when the worker was told to stop has ended: the time for what follows begins.
+    fn begin_time(&self) {
+        *self.time_out() = Some(Instant::now() + self.stop_within);
+    }
+
+    /// A panic elsewhere leaves this plain value whole.
+    fn time_out(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.time_out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands leases back; once time is out a coordinator that does not answer is not waited for.
+    async fn release(&self, request: ReleaseRequest) -> Result<u32, Status> {
+        tokio::select! {
+            biased;
+            released = self.link.release(request) => released,
+            () = async { self.out_of_time().await; tokio::time::sleep(GOODBYE_WITHIN).await } => {
+                Err(Status::deadline_exceeded("the coordinator does not answer"))
+            }
+        }
     }
 
     /// Takes note of finished runs whose results are given up.
@@ -251,11 +285,8 @@ impl Shared {
         self.lost_runs.fetch_add(runs, Ordering::Relaxed);
     }
 
-    /// Why no more shards are leased for now.
+    /// Why no more shards are leased for now, though there is room for their results.
     fn full_hands(&self) -> Option<&'static str> {
-        if !self.local.spool.has_room() {
-            return Some("there is no room on this machine for more curve parts that wait for the store");
-        }
         if self.local.outage.away_for().is_some_and(|away| away >= trainer::STORE_AWAY_AT_MOST) {
             return Some("the store has been away for five minutes");
         }
@@ -313,7 +344,12 @@ async fn lease_until_stopped(
             had_work = Instant::now();
             LOOK_AGAIN
         } else {
-            lease(shared, free, &mut working, &mut trouble, &mut asks).await
+            tokio::select! {
+                biased;
+                wait = lease(shared, free, &mut working, &mut trouble, &mut asks) => wait,
+                // What it may have been given goes back with the goodbye.
+                () = shared.told_to_stop() => continue,
+            }
         };
         if wait.is_zero() {
             continue;
@@ -342,8 +378,11 @@ struct Asks {
 }
 
 impl Asks {
-    /// Whether the worker has more on its hands than it can deliver; says so when that changes.
+    /// Whether the worker has more on its hands than it can deliver; says so when that changes, unless the spool does.
     fn has_full_hands(&mut self, shared: &Shared) -> bool {
+        if !shared.local.spool.has_room() {
+            return true;
+        }
         let reason = shared.full_hands();
         if std::mem::replace(&mut self.full_hands, reason) != reason {
             match reason {
@@ -381,7 +420,9 @@ async fn lease(
             }
             let wait = if reply.leases.is_empty() { reply.retry_after_ms.max(1) } else { 0 };
             for lease in reply.leases {
-                working.spawn(shard::train(shared.clone(), lease));
+                // At once: the next request for work says what is held, and what it does not name is given away again.
+                let holding = shared.holdings.add(&lease.shard, lease.fence);
+                working.spawn(shard::train(shared.clone(), holding, lease));
             }
             Duration::from_millis(wait)
         }
@@ -398,7 +439,7 @@ async fn lease(
 async fn leave(shared: &Shared) {
     let (worker, session) = (shared.name.clone(), shared.session.clone());
     let request = ReleaseRequest { worker, held: Vec::new(), leaving: true, session };
-    if let Err(status) = shared.link.release(request).await {
+    if let Err(status) = shared.release(request).await {
         tracing::debug!(worker = shared.name, error = status.message(), "cannot say goodbye");
     }
 }

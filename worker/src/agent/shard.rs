@@ -64,8 +64,7 @@ pub enum End {
 
 /// Trains the runs of a lease. When this ends the slot is free; a task of its own waits until the results are delivered, and then ends
 /// the lease: nothing is left behind, all runs are committed, reported or handed back.
-pub async fn train(shared: Arc<Shared>, lease: Lease) {
-    let holding = shared.holdings.add(&lease.shard, lease.fence);
+pub async fn train(shared: Arc<Shared>, holding: Arc<Holding>, lease: Lease) {
     tracing::debug!(worker = shared.name, study = lease.study, shard = lease.shard, fence = lease.fence, "leased");
     let deliveries = Deliveries::new(shared.clone(), holding.clone());
     let (end, deliveries) = match serde_json::from_str::<ShardSpec>(&lease.spec_json) {
@@ -287,7 +286,7 @@ impl PackRuns {
 async fn release(shared: &Shared, holding: &Holding) {
     let request =
         ReleaseRequest { worker: shared.name.clone(), held: vec![holding.held()], ..ReleaseRequest::default() };
-    if let Err(status) = shared.link.release(request).await {
+    if let Err(status) = shared.release(request).await {
         tracing::warn!(worker = shared.name, error = status.message(), "cannot hand a lease back; it will expire");
     }
 }

@@ -7,12 +7,17 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use curvefleet_proto::store::{PART_BYTES, Store};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::aside;
+
+/// A spool that is full again and again says so once in this time.
+const QUIET: Duration = Duration::from_secs(300);
 
 /// Where parts wait, and how many bytes of them may.
 #[derive(Debug)]
@@ -31,6 +36,10 @@ struct Used {
     disk: u64,
     /// What was used when there was no room left; until half of it is free again, no more is leased.
     full_at: Option<u64>,
+    /// When it was said that there is no room.
+    said_at: Option<Instant>,
+    /// Whether it remains to be said that there is room again.
+    is_news: bool,
 }
 
 /// A part that waits; its room is free again when it is dropped.
@@ -125,8 +134,12 @@ impl Spool {
 
     fn note_full(&self, reason: &str) {
         let mut used = self.lock();
-        if used.full_at.is_none() {
-            used.full_at = Some(used.memory + used.disk);
+        if used.full_at.is_some() {
+            return;
+        }
+        used.full_at = Some(used.memory + used.disk);
+        if used.said_at.is_none_or(|said_at| said_at.elapsed() >= QUIET) {
+            (used.said_at, used.is_news) = (Some(Instant::now()), true);
             tracing::warn!(
                 reason,
                 "no room on this machine for more curve parts that wait for the store: training waits, and no more shards are leased"
@@ -142,7 +155,9 @@ impl Spool {
         }
         if used.full_at.is_some_and(|full| used.memory + used.disk <= full / 2) {
             used.full_at = None;
-            tracing::info!("there is room again for curve parts that wait for the store");
+            if std::mem::take(&mut used.is_news) {
+                tracing::info!("there is room again for curve parts that wait for the store");
+            }
         }
         drop(used);
         self.gone.notify_waiters();

@@ -12,6 +12,7 @@ use curvefleet_proto::plan::{RunId, RunSettings, ShardSpec};
 use curvefleet_proto::store::Store;
 use curvefleet_proto::v1::FailureKind;
 use futures::future::BoxFuture;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::cache::{self, Held};
@@ -90,7 +91,10 @@ impl Watch {
         shared.holdings.note_epoch(holding, &first.to_string(), runs, epoch, train_loss);
         if holding.is_lost() {
             Next::Drop
-        } else if *shared.stopping.borrow() || holding.is_unwanted() {
+        } else if *shared.stopping.borrow() {
+            shared.begin_time();
+            Next::HandBack
+        } else if holding.is_unwanted() {
             Next::HandBack
         } else {
             Next::GoOn
@@ -203,7 +207,11 @@ impl Samples {
         let (settings, selection, device) = (self.settings.clone(), self.selection.clone(), self.device);
         let described = Pack { settings: &settings, seeds: &seeds, selection: &selection, device };
         let (shared, first) = (watch.shared.clone(), watch.first);
-        let checkpoint = checkpoints::newest(&shared, first, &described).await;
+        let checkpoint = tokio::select! {
+            biased;
+            checkpoint = checkpoints::newest(&shared, first, &described) => checkpoint,
+            () = shared.told_to_stop() => return (0, Err(Untrained::Stopped)),
+        };
         if let Some(checkpoint) = &checkpoint {
             tracing::info!(worker = shared.name, run = %first, epoch = checkpoint.epoch, "goes on from a checkpoint");
         }
@@ -212,6 +220,7 @@ impl Samples {
         let mut observer = Observer {
             watch,
             outbox: writer.outbox(),
+            runtime: Handle::current(),
             checkpoint_every: self.checkpoint_every,
             checkpoint_epochs: self.checkpoint_epochs,
             saved_at: Instant::now(),
@@ -248,6 +257,8 @@ impl Samples {
 struct Observer {
     watch: Watch,
     outbox: checkpoints::Outbox,
+    /// For what waits, from a thread that is none of its own.
+    runtime: Handle,
     checkpoint_every: Duration,
     checkpoint_epochs: Option<u32>,
     saved_at: Instant,
@@ -290,11 +301,17 @@ impl Observer {
             }
             let checkpoint = (training.epoch(), bytes);
             let sent = if is_last {
-                self.outbox.blocking_send(checkpoint).is_ok()
+                self.runtime.block_on(async {
+                    tokio::select! {
+                        biased;
+                        sent = self.outbox.send(checkpoint) => sent.is_ok(),
+                        () = self.watch.shared.out_of_time() => false,
+                    }
+                })
             } else {
                 self.outbox.try_send(checkpoint).is_ok()
             };
-            if sent { Ok(()) } else { Err("nothing writes checkpoints any more".to_string()) }
+            if sent { Ok(()) } else { Err("the store does not take it in time".to_string()) }
         });
         if let Err(error) = sent {
             let (worker, run) = (&self.watch.shared.name, self.watch.first);

@@ -127,7 +127,8 @@ impl DiskCache {
         std::fs::create_dir_all(&self.folder)?;
         let partial = self.folder.join(format!("{sha256}.partial"));
         let write = || -> std::io::Result<InUse> {
-            let mut file = File::create(&partial)?;
+            // Also for reading, without which a network file system gives no shared lock.
+            let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&partial)?;
             file.write_all(bytes)?;
             file.try_lock_shared()?;
             std::fs::rename(&partial, self.data(sha256))?;

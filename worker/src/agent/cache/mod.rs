@@ -16,6 +16,7 @@ use object_store::path::Path;
 use tokio::sync::Mutex;
 
 use super::aside;
+use super::link::RETRY_AFTER;
 use crate::data::{DataError, Dataset, canonical};
 use disk::{DiskCache, InUse};
 
@@ -64,7 +65,7 @@ pub enum Error {
         source: object_store::Error,
     },
     /// What the store gives is not the data set.
-    #[error("the data set {sha256} in the store is damaged: {reason}; import it again")]
+    #[error("the data set {sha256} in the store is damaged, also when it is fetched again: {reason}; import it again")]
     Damaged {
         /// Which.
         sha256: String,
@@ -154,9 +155,17 @@ async fn fetch(store: &Store, sha256: &str) -> Result<(Dataset, Bytes), Error> {
         let bytes = download(store, sha256).await?;
         match decode(sha256, bytes.clone()).await {
             Ok(dataset) => return Ok((dataset, bytes)),
-            Err(error) if tries < TRIES => tracing::debug!(sha256, error = %error, "a data set came damaged"),
+            Err(error) if tries < TRIES => {
+                let reason = error.to_string();
+                if tries == 1 {
+                    tracing::warn!(sha256, reason, "a data set came damaged from the store; it is fetched again");
+                } else {
+                    tracing::debug!(sha256, reason, tries, "a data set came damaged again");
+                }
+            }
             Err(error) => return Err(Error::Damaged { sha256: sha256.to_string(), reason: error.to_string() }),
         }
+        tokio::time::sleep(RETRY_AFTER * tries).await;
         tries += 1;
     }
 }
