@@ -15,7 +15,8 @@ const PROGRAMS: [&str; 4] = ["curvefleet", "curvefleet-coordinator", "curvefleet
 /// How the documentation calls the first program from a checkout.
 const FROM_CHECKOUT: &str = "cargo run --release -- ";
 /// Variables that no `--help` can name: the log filter, read before the command line is; what a build is told; what tests look for.
-const OTHER_VARIABLES: [&str; 7] = [
+const OTHER_VARIABLES: [&str; 8] = [
+    "CURVEFLEET_CHAOS_SEED",
     "CURVEFLEET_TOKEN",
     "CURVEFLEET_LOG",
     "CURVEFLEET_GIT_COMMIT",

@@ -10,11 +10,13 @@ mod system {
 
     mod analyze;
     mod backup;
+    mod chaos;
     mod export;
     mod faults;
     mod gc;
     mod one_process;
     mod processes;
+    mod queue;
     mod refusals;
     mod s3;
     mod secure;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use curvefleet_proto::access::Access;
+use curvefleet_proto::limits::MAX_WATCHERS;
 use curvefleet_proto::store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -160,6 +161,7 @@ fn begin(
         rates: Rates::new(settings.lease_ms),
         settings,
         clock,
+        watchers: Arc::new(tokio::sync::Semaphore::new(MAX_WATCHERS)),
         stopping: stopping.clone(),
         submitting: tokio::sync::Mutex::new(()),
     };

@@ -263,3 +263,31 @@ proptest! {
         let _ = parse(&text).map(|parsed| parsed.check());
     }
 }
+
+/// What runs need of their workers is checked, is no part of what they are, and survives being stored.
+#[test]
+fn requirements_are_the_models_and_else_the_studys() {
+    let plain = "name = \"s\"\n[[data]]\nname = \"joints\"\nformat = \"generated\"\n[[models]]\nkind = \"lstm\"\n[[models]]\nkind = \"gru\"\n";
+    let needy =
+        format!("{plain}requires = {{ gpu = \"h100\" }}\n[requires]\ncores = 4\nlabels = {{ site = \"basel\" }}\n");
+    let study = resolve(&needy).unwrap();
+    assert_eq!(study.requirement_of("lstm").describe(), "4 cores and the label site=basel");
+    assert_eq!(study.requirement_of("gru").describe(), "4 cores, a graphics card h100 and the label site=basel");
+    assert_eq!(study.requirements().len(), 2);
+    let stored = parse(&study.to_toml().unwrap()).unwrap().resolve_stored().unwrap();
+    assert_eq!(stored, study);
+    let ids = |study: &Study| {
+        let shards = plan::shards(study).unwrap();
+        shards.flat_map(|shard| shard.runs().map(|run| run.id).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&study), ids(&resolve(plain).unwrap()));
+    for (wrong, word) in [
+        ("[requires]\ncores = 0\n", "cores"),
+        ("[requires]\nmemory_gib = -1.0\n", "memory_gib"),
+        ("[requires]\nlabels = { site = \"\" }\n", "labels"),
+        ("[requires]\ncoers = 1\n", "coers"),
+    ] {
+        let error = resolve(&format!("{plain}{wrong}")).unwrap_err();
+        assert!(error.contains(word) && error.contains("line"), "{error}");
+    }
+}

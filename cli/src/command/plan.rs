@@ -8,9 +8,10 @@ use curvefleet_analysis::read::manifest::{ManifestRow, Outcome, read_manifest};
 use curvefleet_proto::access::AccessOptions;
 use curvefleet_proto::limits::MAX_RUNS_PER_CHECK;
 use curvefleet_proto::plan::{self, work};
+use curvefleet_proto::requirement::{Capabilities, Requirement};
 use curvefleet_proto::store::Store;
 use curvefleet_proto::study::{Classes, Model, ProbeKind, Study};
-use curvefleet_proto::v1::CheckRunsRequest;
+use curvefleet_proto::v1::{CheckRunsRequest, ListWorkersRequest, WorkerStatus};
 use object_store::ObjectStore;
 use object_store::path::Path;
 
@@ -20,11 +21,6 @@ use crate::failure::Failure;
 use crate::listing::{counted, duration, flop, grouped};
 use crate::output::say;
 use crate::study_source::{StudySource, open_existing};
-
-/// What one core does in a second with matrices large enough, and what it spends on a batch's time step besides, for a rough
-/// estimate of the time; docs/benchmarks.md has the measurements.
-const FLOP_PER_CORE_SECOND: f64 = 50e9;
-const SECONDS_PER_BATCH_STEP: f64 = 5e-6;
 
 /// Show what a study file would run, how much work that is, and what is done already.
 #[derive(Debug, Args)]
@@ -97,6 +93,9 @@ impl Plan {
             counted(cores as u64, "core")
         );
         say!("  done        {} of {}", grouped(done), counted(runs.len() as u64, "run"));
+        for (requirement, fitting) in self.requirements(&study).await? {
+            say!("  requires    {}{fitting}", requirement.describe());
+        }
         if self.long {
             say!("");
             let rows: Vec<Vec<String>> =
@@ -107,10 +106,38 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// What the study's runs need of their workers, each with how many of the coordinator's workers have that.
+    async fn requirements(&self, study: &Study) -> Result<Vec<(Requirement, String)>, Failure> {
+        let needed: Vec<Requirement> =
+            study.requirements().into_iter().filter(|requirement| !requirement.is_empty()).collect();
+        let Some(urls) = self.coordinator.as_ref().filter(|_| !needed.is_empty()) else {
+            return Ok(needed.into_iter().map(|requirement| (requirement, String::new())).collect());
+        };
+        let mut client = Way::new(urls, &self.access)?.connect().await?;
+        let workers = client.list_workers(ListWorkersRequest {}).await?.into_inner().workers;
+        let working: Vec<Capabilities> =
+            workers.into_iter().filter(|worker| worker.alive && worker.drained_ms == 0).map(capabilities).collect();
+        let told = needed.into_iter().map(|requirement| {
+            let fitting = working.iter().filter(|has| requirement.lacking(has).is_none()).count();
+            let told = match fitting {
+                0 => format!(": none of {} has that", counted(working.len() as u64, "live worker")),
+                fitting => format!(": {fitting} of {} fit", counted(working.len() as u64, "live worker")),
+            };
+            (requirement, told)
+        });
+        Ok(told.collect())
+    }
+}
+
+fn capabilities(worker: WorkerStatus) -> Capabilities {
+    let WorkerStatus { cores, memory_bytes, gpus, labels, .. } = worker;
+    Capabilities { cores, memory_bytes, gpus, labels: labels.into_iter().collect() }
+}
+
 fn line(study: &Study, cell: &plan::Cell<'_>) -> Line {
     let work = work::of(study, cell);
-    let seconds = work.flop / FLOP_PER_CORE_SECOND + work.batch_steps * SECONDS_PER_BATCH_STEP;
-    Line { title: cell.title(), parameters: work.parameters, flop: work.flop, seconds }
+    Line { title: cell.title(), parameters: work.parameters, flop: work.flop, seconds: work.core_seconds() }
 }
 
 fn print_parts(study: &Study, lines: &[Line]) {

@@ -45,6 +45,11 @@ impl Status {
         for study in studies.iter().filter(|study| !study.stop_reason.is_empty()) {
             say!("{} was stopped: {}", study.name, study.stop_reason);
         }
+        for study in &studies {
+            for unmet in &study.unmet {
+                say!("{}: no worker that takes work has what some of its runs need: {unmet}", study.name);
+            }
+        }
         Ok(())
     }
 }
@@ -68,7 +73,7 @@ fn json(study: &StudyStatus) -> serde_json::Value {
         "name": study.name, "hash": study.hash, "state": study_state(study.state), "stop_reason": study.stop_reason,
         "planned": runs.planned, "done": runs.done, "failed": runs.failed, "leased": runs.leased, "pending": runs.pending,
         "cancelled": runs.cancelled, "submitted_ms": study.submitted_ms, "ended_ms": study.ended_ms,
-        "priority": study.priority, "paused_ms": study.paused_ms,
+        "priority": study.priority, "paused_ms": study.paused_ms, "unmet": study.unmet,
         "manifest_runs": study.manifest_runs, "epochs_per_second": study.epochs_per_second, "epochs_left": study.epochs_left,
     })
 }

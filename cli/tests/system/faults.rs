@@ -248,12 +248,12 @@ fn a_worker_ends_without_its_coordinator(signal: &str) {
 
 #[test]
 fn told_to_stop_a_worker_ends_though_its_coordinator_was_killed() {
-    a_worker_ends_without_its_coordinator("-KILL");
+    a_worker_ends_without_its_coordinator("KILL");
 }
 
 #[test]
 fn told_to_stop_a_worker_ends_though_its_coordinator_does_not_answer() {
-    a_worker_ends_without_its_coordinator("-STOP");
+    a_worker_ends_without_its_coordinator("STOP");
 }
 
 #[test]

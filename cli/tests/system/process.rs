@@ -87,11 +87,6 @@ impl Service {
         self.first_line[start..].split([' ', ',', '\n']).next().unwrap().to_string()
     }
 
-    /// Whether it has not ended.
-    pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
-    }
-
     /// SIGKILL: no chance to say good-bye.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -105,14 +100,19 @@ impl Service {
 
     /// SIGTERM, and its end.
     pub fn terminate(mut self) -> ExitStatus {
-        self.signal("-TERM");
+        self.signal("TERM");
         self.child.wait().unwrap()
     }
 
-    /// A signal, as `kill` names it.
-    pub fn signal(&self, signal: &str) {
-        let told = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+    /// Sends the signal of this name.
+    pub fn signal(&self, name: &str) {
+        let told = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
         assert!(told.success());
+    }
+
+    /// Whether it has neither ended nor been killed.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 }
 

@@ -54,7 +54,10 @@ struct Arguments {
 /// Pairs of classes with true and with shuffled labels.
 const CONDITIONS: u64 = 30;
 /// How long a worker of the second part trains a shard.
-const TRAINING: Duration = Duration::from_secs(10);
+const SHARD_TAKES: Duration = Duration::from_secs(10);
+/// The studies' names. Each has a data set of its own: runs that another study has done are reused, and nothing would be left to do.
+const FLAT_OUT: &str = "flat-out";
+const TRAINING: &str = "training";
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -78,7 +81,9 @@ fn main() -> ExitCode {
 async fn load(arguments: &Arguments) -> Result<()> {
     let folder = tempfile::tempdir_in(&arguments.folder)?;
     let store = folder.path().join("store");
-    put_data(&store)?;
+    for name in [FLAT_OUT, TRAINING] {
+        put_data(&store, name)?;
+    }
     let coordinator = Process::start(&store, arguments.database.as_deref())?;
     println!("{} workers, shards of {} runs", arguments.workers, arguments.shard_size);
     flat_out(arguments, &coordinator).await?;
@@ -94,11 +99,11 @@ async fn flat_out(arguments: &Arguments, coordinator: &Process) -> Result<()> {
     let runs = seeds * CONDITIONS;
     let fleet = Fleet::connect(coordinator.url(), arguments.workers).await?;
     let began = Instant::now();
-    fleet.submit(&study("flat-out", seeds, arguments.shard_size)).await?;
+    fleet.submit(&study(FLAT_OUT, seeds, arguments.shard_size)).await?;
     let submitted = began.elapsed();
     println!("\n{runs} runs, planned and submitted in {:.1} s", submitted.as_secs_f64());
     let (began, cpu) = (Instant::now(), coordinator.cpu()?);
-    let latencies = fleet.work(Work { study: "flat-out", runs, training: Duration::ZERO, until: None }).await?;
+    let latencies = fleet.work(Work { study: FLAT_OUT, runs, training: Duration::ZERO, until: None }).await?;
     let seconds = began.elapsed().as_secs_f64();
     let leases = runs.div_ceil(u64::from(arguments.shard_size));
     println!(
@@ -119,15 +124,15 @@ async fn flat_out(arguments: &Arguments, coordinator: &Process) -> Result<()> {
 /// A fleet that trains.
 async fn training(arguments: &Arguments, coordinator: &Process) -> Result<()> {
     let duration = Duration::from_secs(arguments.seconds);
-    let shards = arguments.workers as u64 * (arguments.seconds / TRAINING.as_secs() + 2);
+    let shards = arguments.workers as u64 * (arguments.seconds / SHARD_TAKES.as_secs() + 2);
     let seeds = (shards * u64::from(arguments.shard_size)).div_ceil(CONDITIONS);
     let fleet = Fleet::connect(coordinator.url(), arguments.workers).await?;
-    fleet.submit(&study("training", seeds, arguments.shard_size)).await?;
+    fleet.submit(&study(TRAINING, seeds, arguments.shard_size)).await?;
     let until = Some(tokio::time::Instant::now() + duration);
     let cpu = coordinator.cpu()?;
-    let work = Work { study: "training", runs: seeds * CONDITIONS, training: TRAINING, until };
+    let work = Work { study: TRAINING, runs: seeds * CONDITIONS, training: SHARD_TAKES, until };
     let latencies = fleet.work(work).await?;
-    println!("\nthe same fleet, where a shard is {} s of training, for {} s", TRAINING.as_secs(), arguments.seconds);
+    println!("\nthe same fleet, where a shard is {} s of training, for {} s", SHARD_TAKES.as_secs(), arguments.seconds);
     let share = (coordinator.cpu()? - cpu).as_secs_f64() / duration.as_secs_f64();
     println!("the coordinator: {:.0}% of a core", 100.0 * share);
     println!("{latencies}");
@@ -135,14 +140,10 @@ async fn training(arguments: &Arguments, coordinator: &Process) -> Result<()> {
 }
 
 /// A coordinator takes no study whose data set is missing. It does not read it.
-fn put_data(store: &std::path::Path) -> Result<()> {
-    let file = store.join(dataset_key(&data_sha256()));
+fn put_data(store: &std::path::Path, study: &str) -> Result<()> {
+    let file = store.join(dataset_key(&sha256_hex(study.as_bytes())));
     std::fs::create_dir_all(file.parent().ok_or("a key without a folder")?)?;
-    Ok(std::fs::write(file, "")?)
-}
-
-fn data_sha256() -> String {
-    sha256_hex(b"")
+    Ok(std::fs::write(file, study)?)
 }
 
 fn study(name: &str, seeds: u64, shard_size: u32) -> String {
@@ -150,7 +151,7 @@ fn study(name: &str, seeds: u64, shard_size: u32) -> String {
     format!(
         "name = \"{name}\"\nseeds = {seeds}\nshard_size = {shard_size}\n[[data]]\nname = \"gestures\"\nformat = \"generated\"\n\
          sha256 = \"{}\"\nsteps_min = 20\nsteps_max = 30\nfeature_names = [\"x\", \"y\"]\nclasses = [{}]\n",
-        data_sha256(),
+        sha256_hex(name.as_bytes()),
         classes.join(", ")
     )
 }

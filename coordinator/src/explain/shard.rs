@@ -130,6 +130,10 @@ fn pending(scene: &Scene<'_>, about: &AboutShard, told: &str, draft: &mut Draft)
         ));
         draft.advise(format!("curvefleet explain {}", about.avoid), "whether that worker is at fault");
     }
+    if !about.needs.is_empty() {
+        let fitting = words::doing(about.fitting, "worker", "has", "have");
+        draft.say(format!("It needs {}; {fitting} that at the moment.", about.needs));
+    }
     if !waits && about.study.status.paused_ms == 0 {
         match about.before {
             0 => draft.say("Of its study it is the next to be given out."),

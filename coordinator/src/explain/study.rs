@@ -136,6 +136,10 @@ pub(super) fn hindrances(scene: &Scene<'_>, standing: &Standing, is_ready: bool,
 
 /// Who goes first, and who is there to train.
 fn queue(standing: &Standing, draft: &mut Draft) {
+    for unmet in &standing.status.unmet {
+        draft.say(format!("No worker that takes work has what some of its runs need: {unmet}."));
+        draft.advise("curvefleet workers", "which workers there are, and what they have");
+    }
     if standing.working == 0 {
         let (but, advice) = match standing.drained {
             0 => ("", "curvefleet worker --coordinator URL"),

@@ -146,8 +146,8 @@ fn idle(scene: &Scene<'_>, about: &AboutWorker, draft: &mut Draft) {
     let backoff = names(|waiting| !waiting.is_paused && waiting.ready == 0 && waiting.backoff > 0);
     if !ready.is_empty() {
         draft.say(format!(
-            "It holds nothing, although something waits in {}: it asks at least every second, and is given it unless it failed on \
-             this worker just before and another one is there.",
+            "It holds nothing, although something waits in {}: it asks at least every second, and is given it unless it lacks \
+             what is needed there, or it failed on this worker just before and another one is there.",
             words::list(&ready, TOLD)
         ));
     }
@@ -163,6 +163,9 @@ fn idle(scene: &Scene<'_>, about: &AboutWorker, draft: &mut Draft) {
             scene.ahead(next_ms.unwrap_or(scene.now_ms))
         ));
         draft.advise(format!("curvefleet explain {}", backoff[0]), "what failed there");
+    }
+    for (study, lacking) in &about.lacking {
+        draft.say(format!("For shards of study {study} that wait it lacks {lacking}."));
     }
     if ready.is_empty() && paused.is_empty() && backoff.is_empty() {
         draft.say("It holds nothing, because all that is left to do is with other workers.");

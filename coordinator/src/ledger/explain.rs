@@ -109,6 +109,10 @@ pub struct AboutShard {
     pub avoid: String,
     /// Workers that are given work, apart from that one.
     pub others: u64,
+    /// What it needs of its worker, in words; empty where any will do.
+    pub needs: String,
+    /// Workers that are given work and have that.
+    pub fitting: u64,
     /// How many of its runs stand where.
     pub runs: Counts,
     /// What failed on it last, without the log.
@@ -190,6 +194,8 @@ pub struct AboutWorker {
     pub failing: Vec<Failed>,
     /// What of each active study waits, by priority and age.
     pub waiting: Vec<Waiting>,
+    /// What it lacks for shards that wait: the study's name and half a sentence.
+    pub lacking: Vec<(String, String)>,
 }
 
 /// A lease.

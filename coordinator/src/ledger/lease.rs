@@ -1,7 +1,10 @@
 //! Gives shards to a worker until a deadline.
 
+use curvefleet_proto::limits::MAX_SHARDS_PER_LEASE;
+
 use super::heartbeat::Held;
 use super::operation::Apply;
+use super::queue::{Candidate, Queue, Study};
 use super::shard::Delta;
 use super::sql::{Context, values};
 use super::{Error, expire, reuse, shard, workers};
@@ -25,8 +28,10 @@ pub struct Lease {
     pub worker: String,
     /// Its process; empty where it does not say.
     pub session: String,
-    /// How many at most.
+    /// How many for now.
     pub shards: u32,
+    /// Work to have ahead beyond these, in planned milliseconds of a core; near the end of a study there is none.
+    pub ahead_ms: u64,
     /// What the worker knows it holds.
     pub known: Option<Known>,
 }
@@ -44,7 +49,7 @@ pub struct Known {
 /// What was given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Leased {
-    /// The leases: studies of higher priority first, then older ones, each in the order of its plan.
+    /// The leases: studies of higher priority first, those of one priority in turn, each in the order of its plan.
     pub leases: Vec<Given>,
     /// Where there are none: how long to wait before asking again, in milliseconds.
     pub retry_after_ms: u64,
@@ -65,13 +70,8 @@ pub struct Given {
     pub runs: Vec<u32>,
     /// JSON of the shard's specification.
     pub spec_json: String,
-}
-
-/// A pending shard.
-struct Candidate {
-    id: i64,
-    key: String,
-    spec_json: String,
+    /// Planned work of each run, in milliseconds of a core.
+    pub work_ms: u64,
 }
 
 impl Apply for Lease {
@@ -83,36 +83,10 @@ impl Apply for Lease {
         if drained {
             return Ok(Leased { retry_after_ms: RETRY_AFTER_MS_MAX, drained, ..Leased::default() });
         }
-        let studies = context.rows(
-            "SELECT id, name FROM studies WHERE state = 'active' AND paused_ms = 0 ORDER BY priority DESC, id",
-            values![],
-            |row| Ok(Study { id: row.int(0)?, name: row.text(1)? }),
-        )?;
-        let mut leases = Vec::new();
-        let of = if self.is_alone(context)? { Of::All } else { Of::Others };
-        for study in &studies {
-            if !self.lease_from(context, study, of, &mut leases)? {
-                break;
-            }
-        }
+        let leases = self.take(context)?;
         let retry_after_ms = if leases.is_empty() { retry_after_ms(context)? } else { 0 };
         Ok(Leased { leases, retry_after_ms, drained })
     }
-}
-
-/// A study that may be leased from.
-struct Study {
-    id: i64,
-    name: String,
-}
-
-/// Whose failures may lie behind a shard.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Of {
-    /// Not the asking worker's, or not lately.
-    Others,
-    /// Whosever: there is no one else to try again.
-    All,
 }
 
 impl Lease {
@@ -142,79 +116,43 @@ impl Lease {
         Ok(Some(drained_ms > 0))
     }
 
-    /// Whether shards that failed on this worker wait for no other, because none is there.
-    fn is_alone(&self, context: &mut Context<'_>) -> Result<bool, Error> {
-        let failed = context.row(
-            "SELECT 1 FROM shards WHERE avoid = ?1 AND state = 'pending' AND avoid <> '' LIMIT 1",
-            values![&self.worker],
-            |row| row.int(0),
-        )?;
-        if failed.is_none() {
-            return Ok(false);
-        }
-        Ok(!workers::working(context)?.iter().any(|worker| worker.name != self.worker))
-    }
-
-    /// Leases from one study; false when the answer is full.
-    fn lease_from(
-        &self,
-        context: &mut Context<'_>,
-        study: &Study,
-        of: Of,
-        leases: &mut Vec<Given>,
-    ) -> Result<bool, Error> {
-        let mut bytes: usize = leases.iter().map(|lease| lease.spec_json.len()).sum();
+    fn take(&self, context: &mut Context<'_>) -> Result<Vec<Given>, Error> {
+        let mut queue = Queue::open(context, &self.worker)?;
+        let mut leases: Vec<Given> = Vec::new();
+        let (mut bytes, mut ahead_ms, mut reserve) = (0, 0_u64, None);
         loop {
-            let wanted = u64::from(self.shards).saturating_sub(leases.len() as u64);
-            if wanted == 0 {
-                return Ok(false);
+            let now = u64::from(self.shards).saturating_sub(leases.len() as u64);
+            if now == 0 && (self.ahead_ms == 0 || leases.len() >= MAX_SHARDS_PER_LEASE as usize) {
+                return Ok(leases);
             }
-            let candidates = self.candidates(context, study.id, of, wanted)?;
-            if candidates.is_empty() {
-                return Ok(true);
-            }
+            let Some((study, candidates)) = queue.next(context, now.max(1))? else { return Ok(leases) };
             for candidate in candidates {
+                let is_ahead = leases.len() >= self.shards as usize;
+                let work_ms = candidate.work_ms;
+                if is_ahead && (ahead_ms + work_ms > self.ahead_ms || !is_plentiful(context, study, &mut reserve)?) {
+                    return Ok(leases);
+                }
                 if !leases.is_empty() && bytes + candidate.spec_json.len() > MAX_SPEC_BYTES {
-                    return Ok(false);
+                    return Ok(leases);
                 }
                 if adopt(context, study.id, candidate.id)? {
                     continue;
                 }
+                ahead_ms += if is_ahead { work_ms } else { 0 };
                 bytes += candidate.spec_json.len();
+                study.gave(work_ms);
                 leases.push(self.give(context, &study.name, candidate)?);
             }
         }
-    }
-
-    fn candidates(
-        &self,
-        context: &mut Context<'_>,
-        study_id: i64,
-        of: Of,
-        wanted: u64,
-    ) -> Result<Vec<Candidate>, Error> {
-        // A failure of this worker's own is out of mind after so long, and none at all where it is the only worker.
-        let forgotten_ms = match of {
-            Of::Others => context.now_ms.saturating_sub(ANOTHER_WORKER_MS),
-            Of::All => context.now_ms,
-        };
-        context.rows(
-            "SELECT id, key, spec_json FROM shards JOIN shard_specs ON shard_specs.shard_id = shards.id
-             WHERE study_id = ?1 AND state = 'pending' AND not_before_ms <= ?2
-               AND (avoid <> ?4 OR not_before_ms <= ?5)
-             ORDER BY place LIMIT ?3",
-            values![study_id, context.now_ms, wanted, &self.worker, forgotten_ms],
-            |row| Ok(Candidate { id: row.int(0)?, key: row.text(1)?, spec_json: row.text(2)? }),
-        )
     }
 
     fn give(&self, context: &mut Context<'_>, study: &str, candidate: Candidate) -> Result<Given, Error> {
         let deadline_ms = context.now_ms.saturating_add(context.settings.lease_ms);
         let fence = context.row(
             "UPDATE shards SET state = 'leased', fence = fence + 1, worker = ?2, deadline_ms = ?3, leased_ms = ?4, avoid = ''
-             WHERE id = ?1 RETURNING fence",
+             WHERE id = ?1 RETURNING fence, work_ms",
             values![candidate.id, &self.worker, deadline_ms, context.now_ms],
-            |row| row.unsigned(0),
+            |row| Ok((row.unsigned(0)?, row.unsigned(1)?)),
         )?;
         let runs = context.rows(
             "SELECT place FROM runs WHERE shard_id = ?1 AND state = 'pending' ORDER BY place",
@@ -222,8 +160,23 @@ impl Lease {
             |row| Ok(row.unsigned(0)?.try_into().unwrap_or(u32::MAX)),
         )?;
         let Candidate { key, spec_json, .. } = candidate;
-        Ok(Given { study: study.to_string(), shard: key, fence: fence.unwrap_or(0), runs, spec_json })
+        let (fence, work_ms) = fence.unwrap_or_default();
+        Ok(Given { study: study.to_string(), shard: key, fence, runs, spec_json, work_ms })
     }
+}
+
+/// Whether so many shards of the study wait that a worker may have some ahead: more than the fleet has slots. `reserve` is the
+/// number of these, once it is known.
+fn is_plentiful(context: &mut Context<'_>, study: &Study, reserve: &mut Option<u64>) -> Result<bool, Error> {
+    let slots = match *reserve {
+        Some(slots) => slots,
+        None => {
+            let slots = workers::slots(context)?;
+            *reserve = Some(slots);
+            slots
+        }
+    };
+    Ok(study.waiting(context, slots.saturating_add(1))? > slots)
 }
 
 /// Takes over what was done in other studies since; true if that leaves nothing to train.

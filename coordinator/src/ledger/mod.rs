@@ -70,6 +70,7 @@ pub mod manifest;
 pub mod operation;
 pub mod pause;
 pub mod postgres;
+mod queue;
 pub mod register;
 pub mod release;
 pub mod retry;

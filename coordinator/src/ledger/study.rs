@@ -4,6 +4,7 @@ use super::Error;
 use super::operation::Apply;
 use super::sql::{Context, Row, values};
 use super::state::StudyState;
+use super::{queue, workers};
 
 /// Asks for all studies, newest first.
 #[derive(Debug, Clone)]
@@ -67,6 +68,8 @@ pub struct Status {
     pub manifest_runs: u64,
     /// Whether the manifest in the store shows all that the ledger knows.
     pub manifest_current: bool,
+    /// What runs that wait need and no worker that is given work has, in words; empty where some worker fits.
+    pub unmet: Vec<String>,
 }
 
 impl Status {
@@ -84,16 +87,19 @@ macro_rules! select_status {
                     CAST((SELECT COALESCE(SUM(open), 0) FROM shards
                           WHERE shards.study_id = studies.id AND shards.state = 'leased') AS BIGINT),
                     epochs_per_run, submitted_ms, ended_ms, manifest_runs, changes - manifest_changes,
-                    priority, paused_ms
+                    priority, paused_ms, requirements, id
              FROM studies ",
             $rest
         )
     };
 }
 
-fn read_status(row: &dyn Row) -> Result<Status, Error> {
+/// A study's status, still without what is unmet, with its list of requirements and its row.
+type Unchecked = (Status, String, i64);
+
+fn read_status(row: &dyn Row) -> Result<Unchecked, Error> {
     let state = row.text(2)?;
-    Ok(Status {
+    let status = Status {
         name: row.text(0)?,
         hash: row.text(1)?,
         state: StudyState::parse(&state).ok_or_else(|| Error::unreadable("study state", &state))?,
@@ -110,12 +116,44 @@ fn read_status(row: &dyn Row) -> Result<Status, Error> {
         manifest_current: row.int(13)? == 0,
         priority: row.int(14)?.try_into().unwrap_or(0),
         paused_ms: row.unsigned(15)?,
-    })
+        unmet: Vec::new(),
+    };
+    Ok((status, row.text(16)?, row.int(17)?))
+}
+
+/// Finds out what no worker has.
+fn check_requirements(context: &mut Context<'_>, unchecked: Vec<Unchecked>) -> Result<Vec<Status>, Error> {
+    let needs = |(status, list, _): &Unchecked| status.state == StudyState::Active && !list.is_empty();
+    let workers = if unchecked.iter().any(needs) { workers::working(context)? } else { Vec::new() };
+    let mut checked = Vec::with_capacity(unchecked.len());
+    for unchecked in unchecked {
+        let needs = needs(&unchecked);
+        let (mut status, list, id) = unchecked;
+        for (requirement, place) in queue::requirements(&list)?.into_iter().zip(0_i64..).filter(|_| needs) {
+            let is_met = workers.iter().any(|worker| requirement.lacking(&worker.has).is_none());
+            if !is_met && waits(context, id, place)? {
+                status.unmet.push(requirement.describe());
+            }
+        }
+        checked.push(status);
+    }
+    Ok(checked)
+}
+
+/// Whether a shard with this requirement waits.
+fn waits(context: &mut Context<'_>, study_id: i64, requires: i64) -> Result<bool, Error> {
+    let waiting = context.row(
+        "SELECT 1 FROM shards WHERE study_id = ?1 AND requires = ?2 AND state = 'pending' LIMIT 1",
+        values![study_id, requires],
+        |row| row.int(0),
+    )?;
+    Ok(waiting.is_some())
 }
 
 /// The status of the study of this name.
 pub(super) fn status_of(context: &mut Context<'_>, name: &str) -> Result<Status, Error> {
-    let status = context.row(select_status!("WHERE name = ?1"), values![name], read_status)?;
+    let found = context.rows(select_status!("WHERE name = ?1"), values![name], read_status)?;
+    let status = check_requirements(context, found)?.pop();
     status.ok_or_else(|| Error::NoStudy(name.to_string()))
 }
 
@@ -127,7 +165,8 @@ pub(super) fn id_of(context: &mut Context<'_>, name: &str) -> Result<i64, Error>
 
 impl Apply for ListStudies {
     fn apply(&self, context: &mut Context<'_>) -> Result<Vec<Status>, Error> {
-        context.rows(select_status!("ORDER BY id DESC"), values![], read_status)
+        let found = context.rows(select_status!("ORDER BY id DESC"), values![], read_status)?;
+        check_requirements(context, found)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use curvefleet_proto::plan::{ShardSpec, shards};
+use curvefleet_proto::plan::{self, ShardSpec, shards};
+use curvefleet_proto::requirement::Requirement;
 use curvefleet_proto::study;
 
 use super::operation::Apply;
@@ -10,6 +11,9 @@ use super::shard::Delta;
 use super::sql::{Context, values};
 use super::study::{Status, status_of};
 use super::{Error, audit, reuse, shard};
+
+/// The most work that is counted for a run, in milliseconds: some thirty years, so that sums of it stay numbers of a database.
+const WORK_MS_MAX: f64 = 1e12;
 
 /// A resolved study to take. The plan is made from it shard by shard, so that a large one needs no memory of its own.
 #[derive(Debug, Clone)]
@@ -47,10 +51,18 @@ impl Apply for Submit {
             None => {}
         }
         let study_id = self.insert_study(context)?;
-        let specs = shards(&self.study).map_err(|error| Error::Invalid(error.to_string()))?;
+        let invalid = |error: plan::Error| Error::Invalid(error.to_string());
+        let specs = shards(&self.study).map_err(invalid)?;
+        let cells = plan::cells(&self.study).map_err(invalid)?;
+        let works: Vec<u64> = cells.iter().map(|cell| work_ms(&self.study, cell)).collect();
+        let shards_per_cell = self.study.seeds.len().div_ceil(self.study.shard_size.max(1) as usize).max(1);
+        let requirements = self.study.requirements();
         let (mut planned, mut reused) = (0_u64, 0_u64);
         for (place, spec) in specs.enumerate() {
-            let shard_id = insert_shard(context, study_id, place as u64, &spec)?;
+            let work_ms = works.get(place / shards_per_cell).copied().unwrap_or(1);
+            let needs = self.study.requirement_of(&spec.model);
+            let requires = requirements.iter().position(|requirement| *requirement == needs).unwrap_or(0) as u64;
+            let shard_id = insert_shard(context, study_id, place as u64, &spec, requires, work_ms)?;
             planned += spec.seeds.len() as u64;
             let adopted = reuse::adopt_done(context, shard_id)?;
             if adopted > 0 {
@@ -71,10 +83,14 @@ impl Apply for Submit {
 impl Submit {
     fn insert_study(&self, context: &mut Context<'_>) -> Result<i64, Error> {
         let epochs = self.study.training.epochs;
+        let requirements = self.study.requirements();
+        let needs_nothing = requirements.iter().all(Requirement::is_empty);
+        let requirements = if needs_nothing { Ok(String::new()) } else { serde_json::to_string(&requirements) };
+        let requirements = requirements.map_err(|error| Error::Invalid(error.to_string()))?;
         let id = context.row(
-            "INSERT INTO studies (name, hash, state, epochs_per_run, submitted_ms)
-             VALUES (?1, ?2, 'active', ?3, ?4) RETURNING id",
-            values![&self.study.name, &self.hash, epochs, context.now_ms],
+            "INSERT INTO studies (name, hash, state, epochs_per_run, submitted_ms, requirements)
+             VALUES (?1, ?2, 'active', ?3, ?4, ?5) RETURNING id",
+            values![&self.study.name, &self.hash, epochs, context.now_ms, &requirements],
             |row| row.int(0),
         )?;
         let id = inserted(id)?;
@@ -83,15 +99,27 @@ impl Submit {
     }
 }
 
-fn insert_shard(context: &mut Context<'_>, study_id: i64, place: u64, spec: &ShardSpec) -> Result<i64, Error> {
+/// Planned work of each run of a cell, in milliseconds of a core; at least 1, so that all work counts.
+fn work_ms(study: &study::Study, cell: &plan::Cell<'_>) -> u64 {
+    (plan::work::of(study, cell).core_seconds() * 1e3).clamp(1.0, WORK_MS_MAX) as u64
+}
+
+fn insert_shard(
+    context: &mut Context<'_>,
+    study_id: i64,
+    place: u64,
+    spec: &ShardSpec,
+    requires: u64,
+    work_ms: u64,
+) -> Result<i64, Error> {
     let spec_json = serde_json::to_string(spec).map_err(|error| Error::Invalid(error.to_string()))?;
     let labels = spec.settings.condition.labels.as_str();
     let key = spec.shard.as_str();
     let open = spec.seeds.len() as u64;
     let id = context.row(
-        "INSERT INTO shards (study_id, place, key, data, condition, labels, model, state, open)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'pending', ?8) RETURNING id",
-        values![study_id, place, key, &spec.data, &spec.condition, labels, &spec.model, open],
+        "INSERT INTO shards (study_id, place, key, data, condition, labels, model, state, open, requires, work_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'pending', ?8, ?9, ?10) RETURNING id",
+        values![study_id, place, key, &spec.data, &spec.condition, labels, &spec.model, open, requires, work_ms],
         |row| row.int(0),
     )?;
     let id = inserted(id)?;

@@ -89,6 +89,18 @@ pub(super) fn working(context: &mut Context<'_>) -> Result<Vec<Worker>, Error> {
     )
 }
 
+/// How many runs the workers that are given work train at the same time.
+pub(super) fn slots(context: &mut Context<'_>) -> Result<u64, Error> {
+    let alive_since_ms = alive_since_ms(context);
+    let slots = context.row(
+        "SELECT CAST(COALESCE(SUM(slots), 0) AS BIGINT) FROM workers
+         WHERE last_seen_ms >= ?1 AND left_ms = 0 AND drained_ms = 0",
+        values![alive_since_ms],
+        |row| row.unsigned(0),
+    )?;
+    Ok(slots.unwrap_or_default())
+}
+
 /// Workers that were heard of since are alive.
 pub(super) fn alive_since_ms(context: &Context<'_>) -> u64 {
     context.now_ms.saturating_sub(context.settings.lease_ms)

@@ -31,6 +31,7 @@ pub(super) fn status(core: &Core, status: study::Status) -> v1::StudyStatus {
         epochs_left: epochs_open.saturating_sub(progress.epochs_in_training),
         priority: status.priority,
         paused_ms: status.paused_ms,
+        unmet: status.unmet,
     }
 }
 
@@ -159,5 +160,6 @@ pub(super) fn lease(given: lease::Given) -> v1::Lease {
         fence: given.fence,
         runs: given.runs,
         spec_json: given.spec_json,
+        work_ms: given.work_ms,
     }
 }

@@ -51,6 +51,8 @@ pub(crate) struct Core {
     pub settings: Settings,
     /// For placing heartbeats in time.
     pub clock: Arc<dyn Clock>,
+    /// Places for clients that follow studies.
+    pub watchers: Arc<tokio::sync::Semaphore>,
     /// True when the coordinator stops: streams end then.
     pub stopping: tokio::sync::watch::Receiver<bool>,
     /// Held from the look at a study's name until it is in the ledger, so that of two studies with one name only the one

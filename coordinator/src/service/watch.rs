@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use curvefleet_proto::limits::MAX_WATCHERS;
 use curvefleet_proto::v1::{StudyStatus as StatusMessage, WatchStudyResponse};
 use tokio::sync::mpsc;
 use tonic::Status;
@@ -18,9 +19,16 @@ const RATES_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Starts to follow a study; refuses one that there is not.
 pub(super) async fn start(core: Arc<Core>, name: String) -> Result<Answers<WatchStudyResponse>, Status> {
+    let place = core.watchers.clone().try_acquire_owned().map_err(|_| {
+        let message =
+            format!("{MAX_WATCHERS} clients follow studies already; ask `curvefleet status` now and then instead");
+        Status::resource_exhausted(message)
+    })?;
     core.ledger.ask(StudyStatus { name: name.clone() }).await.map_err(refuse::ledger)?;
     let (sender, stream) = answers();
     tokio::spawn(async move {
+        // Held until the watch ends.
+        let _place = place;
         let stopped = stopped(core.stopping.clone());
         let end = tokio::select! {
             biased;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use curvefleet_proto::limits::{
-    MAX_ERROR_BYTES, MAX_GPUS, MAX_HELD_PER_MESSAGE, MAX_LABELS, MAX_LOG_BYTES, MAX_NAME_BYTES, MAX_RUNS_PER_SHARD,
-    MAX_SHARDS_PER_LEASE,
+    MAX_ERROR_BYTES, MAX_GPUS, MAX_HELD_PER_MESSAGE, MAX_LABELS, MAX_LEASES_PER_WORKER, MAX_LOG_BYTES, MAX_NAME_BYTES,
+    MAX_RUNS_PER_SHARD, MAX_SHARDS_PER_LEASE,
 };
 use curvefleet_proto::requirement::Capabilities;
 use curvefleet_proto::v1::worker_service_server::WorkerService;
@@ -62,15 +62,22 @@ impl WorkerService for WorkerApi {
 
     async fn lease(&self, request: Request<LeaseRequest>) -> Result<Response<LeaseResponse>, Status> {
         let caller = Caller::of(&request)?;
-        let LeaseRequest { worker, shards, session, number, held } = request.into_inner();
+        let LeaseRequest { worker, shards, session, number, held, ahead_ms } = request.into_inner();
         let worker = worker_name(&caller, &worker)?;
         check::text("the worker's session", &session, MAX_NAME_BYTES)?;
-        if shards == 0 {
+        if shards == 0 && ahead_ms == 0 {
             return Err(Status::invalid_argument("the request asks for 0 shards; ask for at least 1"));
         }
         check::count("the request", shards as usize, MAX_SHARDS_PER_LEASE as usize, "shards")?;
+        let held_already = held.len();
         let known = if number > 0 { Some(Known { number, held: leases(held)? }) } else { None };
-        let lease = Lease { worker: worker.clone(), session, shards, known };
+        if held_already + shards as usize > MAX_LEASES_PER_WORKER {
+            let message = format!(
+                "the worker holds {held_already} shards and asks for {shards}; a worker holds at most {MAX_LEASES_PER_WORKER}"
+            );
+            return Err(Status::failed_precondition(message));
+        }
+        let lease = Lease { worker: worker.clone(), session, shards, ahead_ms, known };
         let leased = self.core.ledger.ask(lease).await.map_err(refuse::ledger)?;
         for lease in &leased.leases {
             tracing::debug!(study = lease.study, shard = lease.shard, worker, fence = lease.fence, "leased the shard");

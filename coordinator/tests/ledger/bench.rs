@@ -41,11 +41,16 @@ pub struct Bench {
 
 /// A study of three classes: three pairs with true labels, `seeds` runs each in shards of `shard_size`.
 pub fn study(name: &str, seeds: &str, shard_size: u32) -> Submit {
+    study_that(name, seeds, shard_size, "")
+}
+
+/// Likewise, with more parts at the end of its file.
+pub fn study_that(name: &str, seeds: &str, shard_size: u32, parts: &str) -> Submit {
     let text = format!(
         "name = \"{name}\"\nseeds = {seeds}\nshard_size = {shard_size}\n[[data]]\nname = \"joints\"\n\
          format = \"generated\"\nsha256 = \"{}\"\nsteps_min = 20\nsteps_max = 30\nfeature_names = [\"x\", \"y\"]\n\
          classes = [{{ name = \"up\", count = 40 }}, {{ name = \"down\", count = 40 }}, {{ name = \"wave\", count = 40 }}]\n\
-         [[conditions]]\nlabels = [\"true\"]\n",
+         [[conditions]]\nlabels = [\"true\"]\n{parts}",
         "ab".repeat(32)
     );
     let study = parse(&text).and_then(|parsed| parsed.resolve_stored()).unwrap();
@@ -61,7 +66,7 @@ pub fn register_of(worker: &str) -> Register {
 
 /// A request for work by a worker that does not say what it holds.
 pub fn lease_of(worker: &str, shards: u32) -> Lease {
-    Lease { worker: worker.to_string(), session: String::new(), shards, known: None }
+    Lease { worker: worker.to_string(), session: String::new(), shards, ahead_ms: 0, known: None }
 }
 
 /// A heartbeat of a worker that does not say which process it is.

@@ -100,6 +100,12 @@ conformance! {
         a_new_process_takes_the_name_and_the_old_one_is_told_so,
         a_worker_that_leaves_holds_nothing,
     },
+    queue::{
+        studies_of_one_priority_share_by_the_work_that_is_leased,
+        workers_that_lack_what_is_needed_are_not_given_it,
+        what_no_worker_has_is_told,
+        work_ahead_is_given_while_there_is_plenty,
+    },
     losses::{
         the_runs_of_a_lost_part_are_trained_again_and_no_others,
         a_part_lost_twice_is_lost_once,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use curvefleet_coordinator::ledger::Reply;
 use curvefleet_coordinator::ledger::audit::ListAudit;
 use curvefleet_coordinator::ledger::cancel::Cancel;
+use curvefleet_coordinator::ledger::commit::Commit;
 use curvefleet_coordinator::ledger::drain::Drain;
 use curvefleet_coordinator::ledger::expire::Expire;
 use curvefleet_coordinator::ledger::explain::Explain;
@@ -168,7 +169,7 @@ struct Known {
     /// How many processes each worker has had, and how many numbered requests the last one has made.
     processes: HashMap<&'static str, (u64, u64)>,
     /// Accepted commits, to be repeated.
-    commits: Vec<curvefleet_coordinator::ledger::commit::Commit>,
+    commits: Vec<Commit>,
     parts: HashSet<String>,
     /// Parts of the runs that are done, by study and run.
     done: BTreeMap<(String, String), String>,
@@ -296,8 +297,12 @@ fn lose(bench: &mut Bench, known: &mut Known, study: &str, index: usize) {
     let lost = bench.ask(Lose { study, parts: vec![(part.clone(), "is missing".to_string())], who });
     assert_eq!(lost.is_ok(), is_known);
     if is_known {
+        let lost = known.done.iter().filter(|(_, done)| *done == part).map(|((_, run), _)| run.clone());
+        let lost: HashSet<String> = lost.collect();
         known.done.retain(|_, done| done != part);
-        known.commits.retain(|commit| commit.part != *part);
+        // Nor is one that holds a lost run beside others: it was done before, by the lost part.
+        let is_whole = |commit: &Commit| !commit.runs.iter().any(|(run, _)| lost.contains(run));
+        known.commits.retain(|commit| commit.part != *part && is_whole(commit));
     }
 }
 
@@ -351,7 +356,8 @@ fn lease_knowing(
     let named: Vec<Held> = held.iter().step_by(of_held).cloned().collect();
     bench.ask(Register { session: session.clone(), ..register_of(worker) }).unwrap();
     let told = is_numbered.then(|| Told { number, held: named.clone() });
-    let leased = bench.ask(Lease { session, known: told, ..lease_of(worker, shards) }).unwrap();
+    let ahead_ms = of_held as u64 * 100;
+    let leased = bench.ask(Lease { session, known: told, ahead_ms, ..lease_of(worker, shards - 1) }).unwrap();
     if is_numbered && is_old {
         assert!(leased.leases.is_empty(), "an old request is not carried out");
     } else if is_numbered {

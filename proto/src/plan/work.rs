@@ -16,6 +16,18 @@ pub struct Work {
     pub batch_steps: f64,
 }
 
+/// What one core does in a second with matrices large enough, and what it spends on a batch's time step besides, for a rough
+/// estimate of the time; docs/benchmarks.md has the measurements.
+const FLOP_PER_CORE_SECOND: f64 = 50e9;
+const SECONDS_PER_BATCH_STEP: f64 = 5e-6;
+
+impl Work {
+    /// How long one core takes, roughly, in seconds.
+    pub fn core_seconds(&self) -> f64 {
+        self.flop / FLOP_PER_CORE_SECOND + self.batch_steps * SECONDS_PER_BATCH_STEP
+    }
+}
+
 /// The work of each run of a cell, estimated from its class counts.
 pub fn of(study: &Study, cell: &Cell<'_>) -> Work {
     let settings = RunSettings::of(study, cell);

@@ -12,6 +12,7 @@ use super::settings::{
     States, Statistics,
 };
 use crate::limits::MAX_STUDY_BYTES;
+use crate::requirement::Requirement;
 
 /// A study file as it was typed.
 #[derive(Debug, Clone, Deserialize)]
@@ -31,6 +32,9 @@ pub struct StudyFile {
     pub shard_size: Option<u32>,
     /// Most runs that a GPU trains in lockstep.
     pub pack_size: Option<u32>,
+    /// What the study's runs need of their workers.
+    #[serde(default)]
+    pub requires: Requirement,
     /// Data sets.
     #[serde(default)]
     pub data: Vec<DataEntry>,
@@ -186,6 +190,9 @@ pub struct ModelEntry {
     pub heads: Option<u32>,
     /// Dropout; 0 unless given.
     pub dropout: Option<f64>,
+    /// What its runs need of their workers, where that is more or else than the study says.
+    #[serde(default)]
+    pub requires: Requirement,
 }
 
 /// `[training]`: see [`super::settings::Training`] for the keys.

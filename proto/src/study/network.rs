@@ -4,6 +4,8 @@ use super::error::{Error, Step};
 use super::file::{ModelEntry, Parsed, ProbeEntry, TrainingEntry};
 use super::preset;
 use super::settings::{ConditionSet, Model, ModelKind, Preset, Probe, ProbeKind, Scoring, Training};
+use crate::limits::{MAX_LABELS, MAX_NAME_BYTES};
+use crate::requirement::Requirement;
 
 /// Largest hidden size.
 const HIDDEN_MAX: u32 = 65_536;
@@ -17,13 +19,15 @@ impl Parsed {
         if self.file.models.is_empty() {
             let kind = preset::MODEL;
             let name = kind.as_str().to_string();
-            return Ok(vec![Model { name, kind, hidden: 0, layers: 1, heads: 0, dropout: 0.0 }]);
+            let requires = Requirement::default();
+            return Ok(vec![Model { name, kind, hidden: 0, layers: 1, heads: 0, dropout: 0.0, requires }]);
         }
         let mut models: Vec<Model> = Vec::new();
         for (index, entry) in self.file.models.iter().enumerate() {
             let model = self.model(index, entry)?;
             let same = |other: &&Model| {
-                other.name == model.name || **other == Model { name: other.name.clone(), ..model.clone() }
+                let (name, requires) = (other.name.clone(), other.requires.clone());
+                other.name == model.name || **other == Model { name, requires, ..model.clone() }
             };
             if let Some(other) = models.iter().find(same) {
                 let path = [Step::Key("models"), Step::Index(index)];
@@ -59,11 +63,39 @@ impl Parsed {
             layers,
             heads: entry.heads.unwrap_or(0),
             dropout: entry.dropout.unwrap_or(0.0),
+            requires: entry.requires.clone(),
         };
+        self.check_requirement(&path("requires"), &model.requires)?;
         match misfit(&model) {
             Some((key, why)) => Err(self.error(&path(key), why)),
             None => Ok(model),
         }
+    }
+
+    /// What the study's runs need of their workers.
+    pub(super) fn requires(&self) -> Result<Requirement, Error> {
+        self.check_requirement(&[Step::Key("requires")], &self.file.requires)?;
+        Ok(self.file.requires.clone())
+    }
+
+    fn check_requirement(&self, path: &[Step<'_>], requirement: &Requirement) -> Result<(), Error> {
+        let Requirement { cores, memory_gib, gpu, labels } = requirement;
+        let is_name = |text: &str| text.len() <= MAX_NAME_BYTES && !text.chars().any(char::is_control);
+        let is_label =
+            |(key, value): (&String, &String)| !key.is_empty() && !value.is_empty() && is_name(key) && is_name(value);
+        let wrong = if *cores == Some(0) {
+            Some("`cores` in `requires` is 0; it must be at least 1".to_string())
+        } else if memory_gib.is_some_and(|gib| !(gib > 0.0 && gib.is_finite())) {
+            Some("`memory_gib` in `requires` must be above 0".to_string())
+        } else if gpu.as_deref().is_some_and(|gpu| !is_name(gpu)) {
+            Some(format!("`gpu` in `requires` is a part of a card's name, of at most {MAX_NAME_BYTES} characters"))
+        } else if labels.len() > MAX_LABELS || !labels.iter().all(is_label) {
+            let rule = format!("at most {MAX_LABELS}, each `key = \"value\"` of 1 to {MAX_NAME_BYTES} characters");
+            Some(format!("`labels` in `requires` are {rule}"))
+        } else {
+            None
+        };
+        wrong.map_or(Ok(()), |message| Err(self.error(path, message)))
     }
 
     /// Attention splits the hidden size evenly over the heads; where the hidden size is the number of features, that shows only now.

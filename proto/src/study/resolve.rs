@@ -46,6 +46,7 @@ impl Parsed {
         self.check_analysis()?;
         self.seeds()?;
         self.pack_size()?;
+        self.requires()?;
         self.models().map(drop)
     }
 
@@ -73,6 +74,7 @@ impl Parsed {
             seeds: self.seeds()?,
             shard_size: self.shard_size()?,
             pack_size: self.pack_size()?,
+            requires: self.requires()?,
             analysis: self.analysis(&conditions)?,
             conditions,
             data,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::analysis::Analysis;
 use super::data::{DataSource, DataSummary};
+use crate::requirement::Requirement;
 
 /// A study, fully resolved: what is stored as `study.toml`, and all that a plan is made from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -20,6 +21,9 @@ pub struct Study {
     pub shard_size: u32,
     /// Runs of a shard that a GPU trains in lockstep.
     pub pack_size: u32,
+    /// What its runs need of their workers.
+    #[serde(skip_serializing_if = "Requirement::is_empty")]
+    pub requires: Requirement,
     /// Data sets, by name.
     pub data: Vec<Data>,
     /// What is told apart from what.
@@ -136,6 +140,9 @@ pub struct Model {
     pub heads: u32,
     /// Share of the numbers that dropout sets to zero in training: between layers, in a transformer also within them.
     pub dropout: f64,
+    /// What its runs need of their workers; where it says nothing, what the study says counts.
+    #[serde(skip_serializing_if = "Requirement::is_empty")]
+    pub requires: Requirement,
 }
 
 /// The kinds of networks.
@@ -328,6 +335,26 @@ pub enum States {
     EpochEnd,
     /// Those of the training passes, each before its own update, as in the paper: one epoch mixes weights.
     TrainingPasses,
+}
+
+impl Study {
+    /// What runs of the model of this name need of their workers.
+    pub fn requirement_of(&self, model: &str) -> Requirement {
+        let model = self.models.iter().find(|known| known.name == model);
+        model.map_or_else(|| self.requires.clone(), |model| model.requires.or(&self.requires))
+    }
+
+    /// All that its runs need of their workers, each once, in the order of the models.
+    pub fn requirements(&self) -> Vec<Requirement> {
+        let mut all: Vec<Requirement> = Vec::new();
+        for model in &self.models {
+            let requirement = model.requires.or(&self.requires);
+            if !all.contains(&requirement) {
+                all.push(requirement);
+            }
+        }
+        all
+    }
 }
 
 impl Study {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use curvefleet_proto::v1::Held;
+use tokio::sync::Notify;
 
 /// All leases of a worker.
 #[derive(Debug, Default)]
@@ -12,6 +13,8 @@ pub struct Holdings {
     leases: Mutex<BTreeMap<String, Arc<Holding>>>,
     /// Epochs trained since the worker began.
     epochs: AtomicU64,
+    /// Rung when something has become of a lease that may not have begun.
+    told: Notify,
 }
 
 /// One lease.
@@ -71,18 +74,25 @@ impl Holdings {
         let leases = lock(&self.leases);
         if let Some(holding) = leases.get(shard).filter(|holding| holding.fence == fence) {
             holding.unwanted.store(true, Ordering::Relaxed);
+            self.told.notify_one();
         }
     }
 
     /// Marks all leases as ones to be handed back.
     pub fn hand_back_all(&self) {
         lock(&self.leases).values().for_each(|holding| holding.unwanted.store(true, Ordering::Relaxed));
+        self.told.notify_one();
     }
 
     /// Marks all leases as lost; says how many there were.
     pub fn lose_all(&self) -> usize {
         let leases = lock(&self.leases);
         leases.values().filter(|holding| !holding.lost.swap(true, Ordering::Relaxed)).count()
+    }
+
+    /// Returns when something has become of a lease that may not have begun.
+    pub async fn told(&self) {
+        self.told.notified().await;
     }
 
     /// Epochs trained since the worker began, for its rate.

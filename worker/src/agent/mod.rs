@@ -7,6 +7,7 @@
 //! ```
 //! - [`Agent`]: leases shards as slots fall free, and ends politely
 //! - `link`: calls to the coordinator, with deadlines and retries
+//! - `asks`: how much work to ask for, and when
 //! - `holdings`: the leases held, shared by heartbeats and training threads
 //! - `heartbeat`: the stream that keeps leases alive
 //! - `shard`: one lease's work
@@ -20,6 +21,7 @@
 //! - `local`: what the workers of one process share of all this
 //! - `machine`: what provenance says of the machine and the time
 
+mod asks;
 mod cache;
 mod checkpoints;
 mod delivery;
@@ -40,9 +42,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use curvefleet_proto::access::Access;
-use curvefleet_proto::limits::MAX_SHARDS_PER_LEASE;
 use curvefleet_proto::store::{Patience, Store};
-use curvefleet_proto::v1::{LeaseRequest, RegisterRequest, RegisterResponse, ReleaseRequest};
+use curvefleet_proto::v1::{RegisterRequest, RegisterResponse, ReleaseRequest};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -55,6 +56,7 @@ pub use local::{Local, LocalLimits};
 
 use crate::error::Error;
 use crate::train::Device;
+use asks::Asks;
 use delivery::Ending;
 use holdings::Holdings;
 use link::Link;
@@ -274,10 +276,14 @@ impl Shared {
         tokio::select! {
             biased;
             released = self.link.release(request) => released,
-            () = async { self.out_of_time().await; tokio::time::sleep(GOODBYE_WITHIN).await } => {
-                Err(Status::deadline_exceeded("the coordinator does not answer"))
-            }
+            () = self.goodbye_said() => Err(Status::deadline_exceeded("the coordinator does not answer")),
         }
+    }
+
+    async fn goodbye_said(&self) {
+        self.out_of_time().await;
+        let time_out = *self.time_out().get_or_insert_with(Instant::now);
+        tokio::time::sleep_until(time_out + GOODBYE_WITHIN).await;
     }
 
     /// Takes note of finished runs whose results are given up.
@@ -317,7 +323,7 @@ fn times(registered: &RegisterResponse) -> heartbeat::Times {
     }
 }
 
-/// Leases a shard for each free slot, again and again.
+/// Leases shards as slots fall free, and some ahead where they are short, again and again.
 async fn lease_until_stopped(
     shared: &Arc<Shared>,
     slots: usize,
@@ -325,11 +331,12 @@ async fn lease_until_stopped(
     mut stopping: watch::Receiver<bool>,
 ) {
     let mut working = JoinSet::new();
+    let mut asks = Asks::new(shared, slots);
     let mut had_work = Instant::now();
-    let mut trouble = shared.link.trouble();
     let mut superseded = shared.superseded.subscribe();
-    let mut asks = Asks::default();
     while !*stopping.borrow() && !*superseded.borrow() {
+        asks.hand_back(shared, false).await;
+        asks.begin(shared, &mut working);
         if !working.is_empty() {
             had_work = Instant::now();
         }
@@ -337,8 +344,7 @@ async fn lease_until_stopped(
             tracing::info!(worker = shared.name, "there has been no work for a while, the worker ends");
             break;
         }
-        let free = slots - working.len();
-        let wait = if free == 0 {
+        let wait = if !asks.is_due(&working) {
             Duration::MAX
         } else if asks.has_full_hands(shared) {
             had_work = Instant::now();
@@ -346,7 +352,7 @@ async fn lease_until_stopped(
         } else {
             tokio::select! {
                 biased;
-                wait = lease(shared, free, &mut working, &mut trouble, &mut asks) => wait,
+                wait = asks.ask(shared, slots - working.len()) => wait,
                 // What it may have been given goes back with the goodbye.
                 () = shared.told_to_stop() => continue,
             }
@@ -356,83 +362,16 @@ async fn lease_until_stopped(
         }
         tokio::select! {
             biased;
-            Some(_) = working.join_next() => {}
+            Some(ended) = working.join_next() => asks.speed.note(ended.ok().flatten()),
             () = sleep(wait) => {}
+            () = shared.holdings.told() => {}
             _ = stopping.changed() => {}
             _ = superseded.changed() => {}
         }
     }
+    asks.hand_back(shared, true).await;
     while working.join_next().await.is_some() {}
     shared.ending.finish().await;
-}
-
-/// The requests for work so far.
-#[derive(Debug, Default)]
-struct Asks {
-    /// How many there were: each goes by its number, so that one that is overtaken by a later one is known as old.
-    number: u64,
-    /// Whether the last one was answered that the worker is drained.
-    drained: bool,
-    /// Why none is made for now, as it was said.
-    full_hands: Option<&'static str>,
-}
-
-impl Asks {
-    /// Whether the worker has more on its hands than it can deliver; says so when that changes, unless the spool does.
-    fn has_full_hands(&mut self, shared: &Shared) -> bool {
-        if !shared.local.spool.has_room() {
-            return true;
-        }
-        let reason = shared.full_hands();
-        if std::mem::replace(&mut self.full_hands, reason) != reason {
-            match reason {
-                Some(reason) => tracing::warn!(worker = shared.name, reason, "no more shards are leased for now"),
-                None => tracing::info!(worker = shared.name, "shards are leased again"),
-            }
-        }
-        reason.is_some()
-    }
-}
-
-/// Leases at most `free` shards and starts them; says how long to wait before asking again.
-async fn lease(
-    shared: &Arc<Shared>,
-    free: usize,
-    working: &mut JoinSet<()>,
-    trouble: &mut link::Trouble,
-    asks: &mut Asks,
-) -> Duration {
-    asks.number += 1;
-    let request = LeaseRequest {
-        worker: shared.name.clone(),
-        shards: free.min(MAX_SHARDS_PER_LEASE as usize) as u32,
-        session: shared.session.clone(),
-        number: asks.number,
-        // The request before has been answered or given up, so that no lease is on its way that is not among these.
-        held: shared.holdings.held(),
-    };
-    match shared.link.lease(request).await {
-        Ok(reply) => {
-            *trouble = shared.link.trouble();
-            if std::mem::replace(&mut asks.drained, reply.drained) != reply.drained {
-                let news = if reply.drained { "is drained and waits" } else { "works again" };
-                tracing::info!(worker = shared.name, "the worker {news}");
-            }
-            let wait = if reply.leases.is_empty() { reply.retry_after_ms.max(1) } else { 0 };
-            for lease in reply.leases {
-                // At once: the next request for work says what is held, and what it does not name is given away again.
-                let holding = shared.holdings.add(&lease.shard, lease.fence);
-                working.spawn(shard::train(shared.clone(), holding, lease));
-            }
-            Duration::from_millis(wait)
-        }
-        Err(status) => {
-            if trouble.is_news(&status) {
-                tracing::warn!(worker = shared.name, error = status.message(), "cannot ask for work, trying again");
-            }
-            trouble.pause()
-        }
-    }
 }
 
 /// Tells the coordinator that the process ends, so that leases whose answer it never had do not have to run out.

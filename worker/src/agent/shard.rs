@@ -9,6 +9,7 @@ use curvefleet_proto::plan::{Run, RunId, ShardSpec};
 use curvefleet_proto::v1::{FailRequest, FailureKind, Lease, ReleaseRequest};
 use tokio::time::Instant;
 
+use super::asks::Done;
 use super::delivery::{Deliveries, Finding};
 use super::holdings::Holding;
 use super::link::Verdict;
@@ -62,12 +63,15 @@ pub enum End {
     Failed(FailureKind, String),
 }
 
-/// Trains the runs of a lease. When this ends the slot is free; a task of its own waits until the results are delivered, and then ends
-/// the lease: nothing is left behind, all runs are committed, reported or handed back.
-pub async fn train(shared: Arc<Shared>, holding: Arc<Holding>, lease: Lease) {
+/// Trains the runs of a lease; gives the work that was done, if all of it was. When this ends the slot is free; a task of its own waits
+/// until the results are delivered, and then ends the lease: nothing is left behind, all runs are committed, reported or handed back.
+pub async fn train(shared: Arc<Shared>, lease: Lease, holding: Arc<Holding>) -> Option<Done> {
+    let began = Instant::now();
     tracing::debug!(worker = shared.name, study = lease.study, shard = lease.shard, fence = lease.fence, "leased");
     let deliveries = Deliveries::new(shared.clone(), holding.clone());
     let (end, deliveries) = match serde_json::from_str::<ShardSpec>(&lease.spec_json) {
+        Ok(_) if holding.is_lost() => (Err(End::Lost), deliveries),
+        Ok(_) if holding.is_unwanted() => (Err(End::Stopping), deliveries),
         Ok(spec) => {
             let mut work = Work {
                 shared: shared.clone(),
@@ -87,11 +91,13 @@ pub async fn train(shared: Arc<Shared>, holding: Arc<Holding>, lease: Lease) {
             (Err(End::Failed(FailureKind::Infrastructure, error)), deliveries)
         }
     };
+    let done = end.is_ok().then(|| (lease.work_ms.saturating_mul(lease.runs.len() as u64), began.elapsed()));
     shared.clone().ending.spawn(async move {
         let delivered = deliveries.finish().await;
         conclude(&shared, &holding, &lease, delivered.and(end)).await;
         shared.holdings.remove(&holding);
     });
+    done
 }
 
 /// Ends a lease whose results have been delivered, as far as they can be.
@@ -283,7 +289,8 @@ impl PackRuns {
     }
 }
 
-async fn release(shared: &Shared, holding: &Holding) {
+/// Hands a lease back.
+pub async fn release(shared: &Shared, holding: &Holding) {
     let request =
         ReleaseRequest { worker: shared.name.clone(), held: vec![holding.held()], ..ReleaseRequest::default() };
     if let Err(status) = shared.release(request).await {

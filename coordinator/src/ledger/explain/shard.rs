@@ -4,7 +4,7 @@ use super::study::standing;
 use super::{AboutShard, Counts, Error, read_attempt};
 use crate::ledger::sql::{Context, values};
 use crate::ledger::state::{RunState, ShardState};
-use crate::ledger::workers;
+use crate::ledger::{queue, workers};
 
 /// A shard's row.
 struct Row {
@@ -13,6 +13,8 @@ struct Row {
     place: i64,
     study: String,
     worker: String,
+    requirements: String,
+    requires: usize,
     about: Plain,
 }
 
@@ -35,7 +37,11 @@ struct Plain {
 pub(super) fn about(context: &mut Context<'_>, key: &str) -> Result<AboutShard, Error> {
     let row = row(context, key)?.ok_or_else(|| Error::Nothing(key.to_string()))?;
     let holder = workers::maybe_find(context, &row.worker)?;
-    let others = workers::working(context)?.iter().filter(|worker| worker.name != row.about.avoid).count() as u64;
+    let working = workers::working(context)?;
+    let others = working.iter().filter(|worker| worker.name != row.about.avoid).count() as u64;
+    let requirement = queue::requirements(&row.requirements)?.into_iter().nth(row.requires).unwrap_or_default();
+    let needs = if requirement.is_empty() { String::new() } else { requirement.describe() };
+    let fitting = working.iter().filter(|worker| requirement.lacking(&worker.has).is_none()).count() as u64;
     let runs = counts(context, row.id)?;
     let last_failure = context.row(
         "SELECT worker, fence, at_ms, outcome, error FROM attempts WHERE shard_id = ?1 AND outcome <> 'done'
@@ -67,6 +73,8 @@ pub(super) fn about(context: &mut Context<'_>, key: &str) -> Result<AboutShard, 
         setbacks,
         avoid,
         others,
+        needs,
+        fitting,
         runs,
         last_failure,
         before,
@@ -77,7 +85,7 @@ pub(super) fn about(context: &mut Context<'_>, key: &str) -> Result<AboutShard, 
 fn row(context: &mut Context<'_>, key: &str) -> Result<Option<Row>, Error> {
     context.row(
         "SELECT shards.id, study_id, place, studies.name, shards.worker, data, condition, labels, model, shards.state, fence,
-                leased_ms, deadline_ms, not_before_ms, setbacks, avoid
+                leased_ms, deadline_ms, not_before_ms, setbacks, avoid, requirements, requires
          FROM shards JOIN studies ON studies.id = shards.study_id WHERE shards.key = ?1",
         values![key],
         |row| {
@@ -88,6 +96,8 @@ fn row(context: &mut Context<'_>, key: &str) -> Result<Option<Row>, Error> {
                 place: row.int(2)?,
                 study: row.text(3)?,
                 worker: row.text(4)?,
+                requirements: row.text(16)?,
+                requires: row.unsigned(17)?.try_into().unwrap_or(0),
                 about: Plain {
                     data: row.text(5)?,
                     condition: row.text(6)?,

@@ -128,8 +128,8 @@ pub fn a_run_done_in_one_study_is_done_in_all(bench: &mut Bench) {
 pub fn a_run_of_a_leased_shard_done_elsewhere_is_done_once(bench: &mut Bench) {
     bench.submit_small("one");
     bench.ask(study("two", "3", 3)).unwrap();
-    let one = bench.lease("w", 3).remove(0);
-    let two = bench.lease("v", 3).remove(0);
+    let one = bench.lease_one("w");
+    let two = bench.lease_one("v");
     assert!(bench.ask(commit_of("w", &one, 0, &runs_of(&one))).unwrap());
     assert!(bench.holds("v", &two), "one of its runs is still open");
     assert!(bench.ask(commit_of("v", &two, 0, &runs_of(&two))).unwrap());

@@ -82,8 +82,8 @@ pub fn an_infrastructure_failure_is_not_held_against_the_run(bench: &mut Bench) 
 
 pub fn a_study_failure_stops_the_study(bench: &mut Bench) {
     bench.submit_small("one");
-    bench.ask(study("two", "[9]", 1)).unwrap();
     let leases = bench.lease("w", 2);
+    bench.ask(study("two", "[9]", 1)).unwrap();
     let runs = runs_of(&leases[0]);
     assert!(bench.ask(commit_of("w", &leases[0], 0, &runs[..1])).unwrap());
     assert!(bench.fail("w", &leases[0], &runs[1], FailureKind::Study));

@@ -15,11 +15,11 @@ pub fn leases_follow_submission_and_plan(bench: &mut Bench) {
     bench.ask(study("a", "[7, 8]", 2)).unwrap();
     let leases = bench.lease("w", 5);
     let studies: Vec<&str> = leases.iter().map(|given| given.study.as_str()).collect();
-    assert_eq!(studies, ["b", "b", "b", "a", "a"]);
+    assert_eq!(studies, ["b", "a", "b", "a", "b"]);
     assert_eq!(leases[0].runs, [0, 1]);
     assert_eq!(leases[0].fence, 1);
     let planned: Vec<String> = bench.runs("b").into_iter().map(|run| run.run).collect();
-    assert_eq!(leases[..3].iter().flat_map(runs_of).collect::<Vec<_>>(), planned);
+    assert_eq!(leases.iter().step_by(2).flat_map(runs_of).collect::<Vec<_>>(), planned);
     assert_eq!(bench.status("b").leased, 6);
 }
 

@@ -6,5 +6,6 @@ pub mod durability;
 pub mod failures;
 pub mod leases;
 pub mod losses;
+pub mod queue;
 pub mod studies;
 pub mod tokens;

@@ -30,7 +30,7 @@ impl Model {
             if self.studies[study].submit.hash != submit.hash {
                 return Err(Error::OtherStudy(name.clone()));
             }
-            return Ok(Submitted { status: self.status(study), existed: true, reused: 0 });
+            return Ok(Submitted { status: self.status(now_ms, study), existed: true, reused: 0 });
         }
         let study = self.studies.len();
         self.studies.push(Study {
@@ -49,8 +49,12 @@ impl Model {
             manifest_until_ms: 0,
         });
         let mut reused = 0;
+        let cells = plan::cells(&submit.study).unwrap();
         for (place, spec) in plan::shards(&submit.study).unwrap().enumerate() {
-            self.shards.push(new_shard(study, place as u64, spec));
+            let is_cell = |cell: &&plan::Cell<'_>| plan::RunSettings::of(&submit.study, cell) == spec.settings;
+            let work = plan::work::of(&submit.study, cells.iter().find(is_cell).unwrap());
+            let work_ms = (work.core_seconds() * 1e3).clamp(1.0, 1e12) as u64;
+            self.shards.push(new_shard(study, place as u64, spec, work_ms));
             let shard = self.shards.len() - 1;
             let adopted = self.adopt(shard);
             if adopted > 0 {
@@ -62,7 +66,7 @@ impl Model {
             self.changed(now_ms, study);
         }
         self.audit(now_ms, &submit.who, "submit", name, "");
-        Ok(Submitted { status: self.status(study), existed: false, reused })
+        Ok(Submitted { status: self.status(now_ms, study), existed: false, reused })
     }
 
     pub fn register(&mut self, now_ms: u64, register: &Register) {
@@ -137,20 +141,21 @@ impl Model {
         Ok(Leased { leases, retry_after_ms, drained: false })
     }
 
-    /// Leases what waits, in the order of priority, submission and plan.
+    /// Leases what waits: of the studies of highest priority, from the one with the least work leased, in the plan's order.
     fn lease_to(&mut self, now_ms: u64, lease: &Lease, is_alone: bool, leases: &mut Vec<Given>) {
-        let mut order: Vec<usize> = (0..self.shards.len()).collect();
-        order.sort_by_key(|index| std::cmp::Reverse(self.studies[self.shards[*index].study].priority));
-        for index in order {
-            let shard = &self.shards[index];
-            let is_forgotten = is_alone || shard.not_before_ms + ANOTHER_WORKER_MS <= now_ms;
-            let waits = shard.state == ShardState::Pending
-                && shard.not_before_ms <= now_ms
-                && (shard.avoid != lease.worker || is_forgotten);
-            let study = shard.study;
-            let is_open = self.studies[study].state == StudyState::Active && self.studies[study].paused_ms == 0;
-            if leases.len() == lease.shards as usize || !is_open || !waits {
-                continue;
+        let mut ahead_ms = 0;
+        let slots: u64 = self.list_workers(now_ms).iter().filter(|w| w.takes_work()).map(|w| u64::from(w.slots)).sum();
+        // Sharing goes by what was leased when the request came.
+        let mut leased: Vec<u64> = (0..self.studies.len()).map(|study| self.leased_ms(study)).collect();
+        while let Some(index) = self.next_shard(now_ms, lease, is_alone, &leased) {
+            let study = self.shards[index].study;
+            let work_ms = self.shards[index].pending().count() as u64 * self.shards[index].work_ms;
+            if leases.len() >= lease.shards as usize {
+                let pending = |shard: &&Shard| shard.study == study && shard.state == ShardState::Pending;
+                let is_plentiful = self.shards.iter().filter(pending).count() as u64 > slots;
+                if lease.ahead_ms == 0 || leases.len() >= 64 || ahead_ms + work_ms > lease.ahead_ms || !is_plentiful {
+                    return;
+                }
             }
             if self.adopt(index) > 0 {
                 self.settle(now_ms, index);
@@ -158,6 +163,8 @@ impl Model {
             }
             let shard = &mut self.shards[index];
             if shard.state == ShardState::Pending {
+                ahead_ms += if leases.len() >= lease.shards as usize { work_ms } else { 0 };
+                leased[study] += work_ms;
                 shard.state = ShardState::Leased;
                 shard.fence += 1;
                 shard.worker = lease.worker.clone();
@@ -170,9 +177,39 @@ impl Model {
                     fence: shard.fence,
                     runs: shard.pending().map(|place| place as u32).collect(),
                     spec_json: serde_json::to_string(&shard.spec).unwrap(),
+                    work_ms: shard.work_ms,
                 });
             }
         }
+    }
+
+    fn leased_ms(&self, study: usize) -> u64 {
+        let leased = self.shards.iter().filter(|shard| shard.study == study && shard.state == ShardState::Leased);
+        leased.map(|shard| shard.pending().count() as u64 * shard.work_ms).sum()
+    }
+
+    /// The shard that is given next, if there is one for this worker.
+    fn next_shard(&self, now_ms: u64, lease: &Lease, is_alone: bool, leased: &[u64]) -> Option<usize> {
+        let has = &self.workers[&lease.worker].register.has;
+        let may_have = |index: &usize| {
+            let shard = &self.shards[*index];
+            let study = &self.studies[shard.study];
+            let is_forgotten = is_alone || shard.not_before_ms + ANOTHER_WORKER_MS <= now_ms;
+            shard.state == ShardState::Pending
+                && shard.not_before_ms <= now_ms
+                && (shard.avoid != lease.worker || is_forgotten)
+                && study.submit.study.requirement_of(&shard.spec.model).lacking(has).is_none()
+                && study.state == StudyState::Active
+                && study.paused_ms == 0
+        };
+        let order = |index: &usize| {
+            let shard = &self.shards[*index];
+            let study = &self.studies[shard.study];
+            let needs = study.submit.study.requirement_of(&shard.spec.model);
+            let requires = study.submit.study.requirements().iter().position(|known| *known == needs);
+            (std::cmp::Reverse(study.priority), leased[shard.study], shard.study, requires, shard.place)
+        };
+        (0..self.shards.len()).filter(may_have).min_by_key(order)
     }
 
     pub fn heartbeat(&mut self, now_ms: u64, heartbeat: &Heartbeat) -> Heard {
@@ -383,7 +420,7 @@ impl Model {
             self.give_up(now_ms, study, StudyState::Cancelled, "");
             self.audit(now_ms, &cancel.who, "cancel", &cancel.study, "");
         }
-        Ok(self.status(study))
+        Ok(self.status(now_ms, study))
     }
 
     fn give_up(&mut self, now_ms: u64, study: usize, state: StudyState, reason: &str) {
@@ -423,7 +460,7 @@ impl Model {
             told.changes += 1;
             self.audit(now_ms, &retry.who, "retry", &retry.study, &format!("{requeued} runs"));
         }
-        Ok(Retried { requeued, status: self.status(study) })
+        Ok(Retried { requeued, status: self.status(now_ms, study) })
     }
 
     pub fn committed_parts(&self, asked: &CommittedParts) -> Result<Vec<CommittedPart>, Error> {
@@ -483,7 +520,7 @@ impl Model {
                 told.changes += 1;
             }
         }
-        Ok(Lost { requeued, status: self.status(asked) })
+        Ok(Lost { requeued, status: self.status(now_ms, asked) })
     }
 
     pub fn claim_manifest(&mut self, now_ms: u64, claim: &Claim) -> Result<Option<u64>, Error> {
@@ -556,7 +593,7 @@ impl Model {
     }
 }
 
-fn new_shard(study: usize, place: u64, spec: plan::ShardSpec) -> Shard {
+fn new_shard(study: usize, place: u64, spec: plan::ShardSpec, work_ms: u64) -> Shard {
     let runs = spec.runs().map(|run| Run {
         id: run.id.to_string(),
         seed: run.seed,
@@ -580,6 +617,7 @@ fn new_shard(study: usize, place: u64, spec: plan::ShardSpec) -> Shard {
         not_before_ms: 0,
         setbacks: 0,
         avoid: String::new(),
+        work_ms,
     }
 }
 

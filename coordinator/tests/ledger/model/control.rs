@@ -24,7 +24,7 @@ impl Model {
             told.paused_ms = 0;
             self.audit(now_ms, &pause.who, "resume", &pause.study, &pause.reason);
         }
-        Ok(self.status(study))
+        Ok(self.status(now_ms, study))
     }
 
     pub fn prioritize(&mut self, now_ms: u64, prioritize: &Prioritize) -> Result<Status, Error> {
@@ -34,7 +34,7 @@ impl Model {
             let note = format!("from {before} to {}", prioritize.priority);
             self.audit(now_ms, &prioritize.who, "priority", &prioritize.study, &note);
         }
-        Ok(self.status(study))
+        Ok(self.status(now_ms, study))
     }
 
     pub fn drain(&mut self, now_ms: u64, drain: &Drain) -> Result<Worker, Error> {

@@ -70,6 +70,7 @@ impl Model {
 
     fn about_shard(&self, now_ms: u64, index: usize) -> AboutShard {
         let shard = &self.shards[index];
+        let needs = self.studies[shard.study].submit.study.requirement_of(&shard.spec.model);
         let count = |state| shard.runs.iter().filter(|run| run.state == state).count() as u64;
         let failures = self.attempts.iter().rev().filter(|attempt| attempt.shard == index && attempt.outcome != "done");
         let last_failure = failures.map(|attempt| Attempt {
@@ -101,6 +102,12 @@ impl Model {
                 .iter()
                 .filter(|worker| worker.takes_work() && worker.name != shard.avoid)
                 .count() as u64,
+            needs: if needs.is_empty() { String::new() } else { needs.describe() },
+            fitting: self
+                .list_workers(now_ms)
+                .iter()
+                .filter(|worker| worker.takes_work() && needs.lacking(&worker.has).is_none())
+                .count() as u64,
             runs: Counts {
                 pending: count(RunState::Pending),
                 done: count(RunState::Done),
@@ -114,7 +121,7 @@ impl Model {
     }
 
     fn standing(&self, now_ms: u64, study: usize) -> Standing {
-        let status = self.status(study);
+        let status = self.status(now_ms, study);
         let what = match status.state {
             StudyState::Cancelled => "cancel",
             StudyState::Active if status.paused_ms > 0 => "pause",
@@ -200,7 +207,27 @@ impl Model {
             leases: leases.take(20).collect(),
             failing: self.failing(|failed| failed.worker == name),
             waiting: waiting.collect(),
+            lacking: self.lacking(name),
         }
+    }
+
+    fn lacking(&self, worker: &str) -> Vec<(String, String)> {
+        let has = &self.workers[worker].register.has;
+        let mut all = Vec::new();
+        for study in self.active(|_| true) {
+            let told = &self.studies[study].submit.study;
+            for needed in told.requirements() {
+                let waits = |shard: &Shard| {
+                    shard.study == study
+                        && shard.state == ShardState::Pending
+                        && told.requirement_of(&shard.spec.model) == needed
+                };
+                if self.shards.iter().any(waits) {
+                    all.extend(needed.lacking(has).map(|lacking| (told.name.clone(), lacking)));
+                }
+            }
+        }
+        all
     }
 
     fn failing(&self, wanted: impl Fn(&Failed) -> bool) -> Vec<Failed> {

@@ -9,6 +9,7 @@ use curvefleet_coordinator::ledger::runs::{self, ListRuns, Place};
 use curvefleet_coordinator::ledger::state::{RunState, StudyState};
 use curvefleet_coordinator::ledger::study::{self, GetStudy, Status};
 use curvefleet_coordinator::ledger::workers::Worker;
+use curvefleet_proto::requirement::Requirement;
 
 use super::{Model, Run, Shard, ShardState};
 use crate::bench::SETTINGS;
@@ -17,7 +18,7 @@ use crate::bench::SETTINGS;
 type Placed<'a> = (&'a Shard, usize);
 
 impl Model {
-    pub fn status(&self, study: usize) -> Status {
+    pub fn status(&self, now_ms: u64, study: usize) -> Status {
         let leased = self.shards.iter().filter(|shard| shard.study == study && shard.state == ShardState::Leased);
         let leased = leased.map(|shard| shard.pending().count() as u64).sum();
         let runs = self.shards.iter().filter(|shard| shard.study == study).map(|shard| shard.runs.len() as u64);
@@ -41,16 +42,36 @@ impl Model {
             ended_ms: study.ended_ms,
             manifest_runs: study.manifest_runs,
             manifest_current: study.manifest_changes == Some(study.changes),
+            unmet: self.unmet(now_ms, study_index),
         }
     }
 
-    pub fn list_studies(&self) -> Vec<Status> {
-        (0..self.studies.len()).rev().map(|study| self.status(study)).collect()
+    /// What shards that wait need and no worker has.
+    fn unmet(&self, now_ms: u64, study: usize) -> Vec<String> {
+        let told = &self.studies[study];
+        let is_unmet = |requirement: &Requirement| {
+            let waits = |shard: &Shard| {
+                shard.study == study
+                    && shard.state == ShardState::Pending
+                    && told.submit.study.requirement_of(&shard.spec.model) == *requirement
+            };
+            let mut workers = self.list_workers(now_ms).into_iter().filter(|worker| worker.takes_work());
+            self.shards.iter().any(waits) && !workers.any(|worker| requirement.lacking(&worker.has).is_none())
+        };
+        let needed = told.submit.study.requirements();
+        if told.state != StudyState::Active || needed.iter().all(Requirement::is_empty) {
+            return Vec::new();
+        }
+        needed.iter().filter(|needed| is_unmet(needed)).map(Requirement::describe).collect()
     }
 
-    pub fn get_study(&self, get: &GetStudy) -> Result<study::Study, Error> {
+    pub fn list_studies(&self, now_ms: u64) -> Vec<Status> {
+        (0..self.studies.len()).rev().map(|study| self.status(now_ms, study)).collect()
+    }
+
+    pub fn get_study(&self, now_ms: u64, get: &GetStudy) -> Result<study::Study, Error> {
         let study = self.find(&get.name)?;
-        Ok(study::Study { status: self.status(study), toml: self.studies[study].submit.toml.clone() })
+        Ok(study::Study { status: self.status(now_ms, study), toml: self.studies[study].submit.toml.clone() })
     }
 
     pub fn check_runs(&self, check: &CheckRuns) -> Vec<String> {

@@ -87,6 +87,8 @@ struct Shard {
     setbacks: u32,
     /// Who failed on it last.
     avoid: String,
+    /// Planned work of each run.
+    work_ms: u64,
 }
 
 struct Run {
@@ -129,9 +131,11 @@ impl Model {
         match request {
             Request::Submit(submit) => self.submit(now_ms, submit).map(Reply::Submit),
             Request::CheckRuns(check) => Ok(Reply::CheckRuns(self.check_runs(check))),
-            Request::ListStudies(_) => Ok(Reply::ListStudies(self.list_studies())),
-            Request::GetStudy(get) => self.get_study(get).map(Reply::GetStudy),
-            Request::StudyStatus(get) => self.find(&get.name).map(|study| Reply::StudyStatus(self.status(study))),
+            Request::ListStudies(_) => Ok(Reply::ListStudies(self.list_studies(now_ms))),
+            Request::GetStudy(get) => self.get_study(now_ms, get).map(Reply::GetStudy),
+            Request::StudyStatus(get) => {
+                self.find(&get.name).map(|study| Reply::StudyStatus(self.status(now_ms, study)))
+            }
             Request::Cancel(cancel) => self.cancel(now_ms, cancel).map(Reply::Cancel),
             Request::Retry(retry) => self.retry(now_ms, retry).map(Reply::Retry),
             Request::Explain(explain) => self.explain(now_ms, explain).map(Reply::Explain),
