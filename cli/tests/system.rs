@@ -4,6 +4,7 @@
 mod system {
     mod folder;
     mod process;
+    mod proxy;
     mod s3_server;
     mod server;
 
@@ -11,6 +12,7 @@ mod system {
     mod backup;
     mod chaos;
     mod export;
+    mod faults;
     mod gc;
     mod one_process;
     mod processes;
