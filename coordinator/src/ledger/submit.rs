@@ -117,8 +117,8 @@ fn insert_shard(
     let key = spec.shard.as_str();
     let open = spec.seeds.len() as u64;
     let id = context.row(
-        "INSERT INTO shards (study_id, place, key, data, condition, labels, model, state, open, requires, work_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'pending', ?8, ?9, ?10) RETURNING id",
+        "INSERT INTO shards (study_id, place, plan_place, key, data, condition, labels, model, state, open, requires, work_ms)
+         VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, 'pending', ?8, ?9, ?10) RETURNING id",
         values![study_id, place, key, &spec.data, &spec.condition, labels, &spec.model, open, requires, work_ms],
         |row| row.int(0),
     )?;

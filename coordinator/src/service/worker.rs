@@ -10,7 +10,7 @@ use curvefleet_proto::requirement::Capabilities;
 use curvefleet_proto::v1::worker_service_server::WorkerService;
 use curvefleet_proto::v1::{
     self, CommitRequest, CommitResponse, FailRequest, FailResponse, HeartbeatRequest, HeartbeatResponse, LeaseRequest,
-    LeaseResponse, RegisterRequest, RegisterResponse, ReleaseRequest, ReleaseResponse,
+    LeaseResponse, RegisterRequest, RegisterResponse, ReleaseRequest, ReleaseResponse, SplitRequest, SplitResponse,
 };
 use tonic::{Request, Response, Status, Streaming};
 
@@ -22,6 +22,7 @@ use crate::ledger::heartbeat::Held;
 use crate::ledger::lease::{Known, Lease};
 use crate::ledger::register::Register;
 use crate::ledger::release::Release;
+use crate::ledger::split::Split;
 
 /// Heartbeats per lease, so that several may be lost before a lease is.
 const HEARTBEATS_PER_LEASE: u64 = 4;
@@ -126,6 +127,16 @@ impl WorkerService for WorkerApi {
         tracing::info!(worker, released, "the worker hands leases back");
         Ok(Response::new(ReleaseResponse { released }))
     }
+
+    async fn split(&self, request: Request<SplitRequest>) -> Result<Response<SplitResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let mut split = split(request.into_inner())?;
+        split.worker = worker_name(&caller, &split.worker)?;
+        let Split { worker, shard, fence, runs } = split.clone();
+        let accepted = self.core.ledger.ask(split).await.map_err(refuse::ledger)?;
+        tracing::debug!(shard, worker, fence, runs = runs.len(), accepted, "runs that have not begun are handed back");
+        Ok(Response::new(SplitResponse { accepted }))
+    }
 }
 
 /// The name in the fleet of the worker that sent a message; the one that it calls itself is checked.
@@ -183,6 +194,13 @@ pub(super) fn commit(request: CommitRequest) -> Result<Commit, Status> {
         })
         .collect::<Result<Vec<_>, Status>>()?;
     Ok(Commit { worker, shard, fence, part, size_bytes, sha256, runs })
+}
+
+pub(super) fn split(request: SplitRequest) -> Result<Split, Status> {
+    let SplitRequest { worker, shard, fence, runs } = request;
+    check::name("the shard's id", &shard)?;
+    check::count("the request", runs.len(), MAX_RUNS_PER_SHARD as usize, "runs")?;
+    Ok(Split { worker, shard, fence, runs })
 }
 
 pub(super) fn fail(request: FailRequest) -> Result<Fail, Status> {

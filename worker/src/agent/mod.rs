@@ -10,6 +10,7 @@
 //! - `holdings`: the leases held, shared by heartbeats and training threads
 //! - `heartbeat`: the stream that keeps leases alive
 //! - `shard`: one lease's work
+//! - `split`: runs that have not begun go to a worker that has nothing to do
 //! - [`trainer`]: what trains the runs
 //! - `upload`: curve parts into the store, and their commits
 //! - `checkpoints`: what unfinished runs go on from
@@ -24,6 +25,7 @@ mod holdings;
 mod link;
 mod machine;
 mod shard;
+mod split;
 pub mod trainer;
 mod upload;
 
