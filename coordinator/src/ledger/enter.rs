@@ -147,8 +147,8 @@ impl Entering<'_> {
         let key = spec.shard.as_str();
         let (state, open) = if self.is_given_up { ("closed", 0) } else { ("pending", spec.seeds.len() as u64) };
         let id = context.row(
-            "INSERT INTO shards (study_id, place, key, data, condition, labels, model, state, open, requires, work_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING id",
+            "INSERT INTO shards (study_id, place, plan_place, key, data, condition, labels, model, state, open, requires, work_ms)
+             VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING id",
             values![
                 self.id,
                 place,

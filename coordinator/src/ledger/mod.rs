@@ -4,8 +4,9 @@
 //! request, its reply and the SQL that carries it out. The SQL is plain and speaks to the database through the small
 //! seam in `sql`, so that a database needs that seam, its migrations and nothing else.
 //!
-//! - Operations: [`submit`], [`enter`] (the shards of a large study, some at a time), [`lease`], [`heartbeat`], [`commit`], [`fail`], [`release`], [`expire`], [`cancel`],
-//!   [`retry`], [`lose`] (lost parts), [`register`], [`workers`] (their list), [`study`] (status), [`runs`] and [`logs`] (listings), [`check`],
+//! - Operations: [`submit`], [`enter`] (the shards of a large study, some at a time), [`lease`], [`heartbeat`], [`commit`], [`fail`],
+//!   [`release`], [`split`] (runs that others train), [`expire`], [`cancel`], [`retry`], [`lose`] (lost parts), [`register`],
+//!   [`workers`] (their list), [`study`] (status), [`runs`] and [`logs`] (listings), [`check`],
 //!   [`manifest`] (rows for the manifest in the store), [`tokens`] (who may ask)
 //! - Shared steps: `shard` (where a shard goes when its runs have changed), `reuse` (runs done in other studies),
 //!   `attempt` and `audit` (the two diaries), [`origin`] (how parts were trained), [`backoff`]
@@ -44,6 +45,8 @@
 //! - A run that fails by its own fault stays pending with one attempt more and is *tried* under that fence: its worker
 //!   goes on with the shard's other runs. When no untried run is left, the lease ends; if tried runs remain, the shard
 //!   waits out a backoff and is leased again with them. At the last attempt the run is set aside as failed instead.
+//! - Runs that its worker has not begun may leave a leased shard, for a worker that has nothing to do: a new shard carries them on. The
+//!   lease and what is committed under it stay what they are.
 //! - A worker reports an infrastructure failure when it cannot go on with the shard: the lease ends at once, so it
 //!   commits what it has finished before.
 //! - Cancelling or stopping a study closes its shards; their workers learn of it at their next heartbeat.
@@ -79,6 +82,7 @@ pub mod retry;
 mod reuse;
 pub mod runs;
 mod shard;
+pub mod split;
 mod sql;
 pub mod sqlite;
 pub mod state;

@@ -3,7 +3,7 @@
 use super::sql::Context;
 use super::{
     Error, audit, cancel, check, commit, drain, enter, expire, explain, fail, heartbeat, lease, logs, lose, manifest,
-    pause, register, release, retry, runs, study, submit, tokens, workers,
+    pause, register, release, retry, runs, split, study, submit, tokens, workers,
 };
 
 /// A request with the answer that belongs to it.
@@ -90,6 +90,7 @@ operations! {
     Commit: commit::Commit => bool,
     Fail: fail::Fail => bool,
     Release: release::Release => u32,
+    Split: split::Split => bool,
     Expire: expire::Expire => u64,
     StaleManifests: manifest::StaleManifests => Vec<manifest::Stale>,
     ManifestPage: manifest::ReadPage => manifest::Page,
@@ -147,6 +148,7 @@ impl Request {
             | Request::Commit(_)
             | Request::Fail(_)
             | Request::Release(_)
+            | Request::Split(_)
             | Request::Expire(_)
             | Request::ManifestClaim(_)
             | Request::ManifestAbandon(_)
@@ -164,7 +166,7 @@ impl Reply {
             Reply::Lease(leased) => !leased.leases.is_empty(),
             Reply::Expire(expired) => *expired > 0,
             Reply::Release(released) => *released > 0,
-            Reply::Commit(accepted) | Reply::Fail(accepted) => *accepted,
+            Reply::Commit(accepted) | Reply::Fail(accepted) | Reply::Split(accepted) => *accepted,
             Reply::Submit(_)
             | Reply::Enter(_)
             | Reply::Cancel(_)

@@ -92,6 +92,7 @@ pub fn check_message(method: &str, message: &[u8]) -> Result<(), tonic::Status> 
         "Commit" => worker::commit(decoded(message)?).map(drop),
         "Fail" => worker::fail(decoded(message)?).map(drop),
         "Release" => worker::leases(decoded::<v1::ReleaseRequest>(message)?.held).map(drop),
+        "Split" => worker::split(decoded(message)?).map(drop),
         "ListRuns" => study::list_runs(decoded(message)?).map(drop),
         "SubmitStudy" => submit::check(&decoded::<v1::SubmitStudyRequest>(message)?.study_toml).map(drop),
         other => Err(tonic::Status::unimplemented(format!("`{other}` is not among the methods that are checked"))),

@@ -106,7 +106,9 @@ conformance! {
         studies_of_one_priority_share_by_the_work_that_is_leased,
         workers_that_lack_what_is_needed_are_not_given_it,
         what_no_worker_has_is_told,
-        work_ahead_is_given_while_there_is_plenty,
+        work_ahead_is_no_more_than_half_a_share_of_what_is_left,
+        runs_that_have_not_begun_go_to_a_worker_that_has_nothing_to_do,
+        a_shard_that_has_no_run_to_spare_is_not_asked_for_again,
     },
     losses::{
         the_runs_of_a_lost_part_are_trained_again_and_no_others,

@@ -32,7 +32,7 @@ pub struct ShardSpec {
     pub model: String,
     /// What decides the runs' numbers, apart from their seeds.
     pub settings: RunSettings,
-    /// One run per seed.
+    /// One run per seed. A shard that was split off another has all of that one's here, and carries some of them.
     pub seeds: Vec<u64>,
     /// How many of them, in their order, a GPU trains in lockstep. It is part of the plan because a packed run's bits depend on the
     /// pack it is in: whoever trains a shard again trains the same packs.
@@ -43,6 +43,18 @@ impl ShardSpec {
     /// The shard's runs, in the order of its seeds.
     pub fn runs(&self) -> impl Iterator<Item = Run> + '_ {
         self.seeds.iter().map(|seed| Run { id: self.settings.run_id(*seed), seed: *seed })
+    }
+
+    /// The shard that carries on with the runs that leave this one, given by their places. They stand in the same places of the same
+    /// plan, so that packs stay what they are. A run leaves a shard once, so that no two shards have one id.
+    pub fn split(&self, places: &[u32]) -> ShardSpec {
+        let mut hash = Sha256::new();
+        hash.update("curvefleet split shard\0");
+        hash.update(self.shard.as_str());
+        for place in places {
+            hash.update(place.to_le_bytes());
+        }
+        ShardSpec { shard: ShardId(hex::encode(&hash.finalize()[..8])), ..self.clone() }
     }
 }
 

@@ -20,7 +20,7 @@ const ENDING_AT_MOST: usize = 256;
 #[derive(Debug)]
 pub enum Finding {
     /// A part to be uploaded and committed.
-    Part { part: Outgoing, commit: CommitRequest },
+    Part { part: Outgoing, commit: Box<CommitRequest> },
     /// A run that diverged: what there is of it is uploaded, and the failure reported.
     Diverged { kept: Option<Outgoing>, run: RunId, error: String, log: String, epochs: usize },
 }

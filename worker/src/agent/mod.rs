@@ -11,6 +11,7 @@
 //! - `holdings`: the leases held, shared by heartbeats and training threads
 //! - `heartbeat`: the stream that keeps leases alive
 //! - `shard`: one lease's work
+//! - `split`: runs that have not begun go to a worker that has nothing to do
 //! - [`trainer`]: what trains the runs
 //! - `delivery`: what is on its way under a lease while training goes on
 //! - `upload`: curve parts into the store, again and again while it is away
@@ -32,6 +33,7 @@ mod local;
 mod machine;
 mod outage;
 mod shard;
+mod split;
 mod spool;
 pub mod trainer;
 mod upload;

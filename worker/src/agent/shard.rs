@@ -42,6 +42,8 @@ struct Work {
 #[derive(Debug, Clone)]
 struct PackRuns {
     runs: Vec<(Run, bool)>,
+    /// The places in the shard of those that are.
+    open: Vec<u32>,
 }
 
 /// When a pack was trained.
@@ -91,7 +93,7 @@ pub async fn train(shared: Arc<Shared>, lease: Lease, holding: Arc<Holding>) -> 
             (Err(End::Failed(FailureKind::Infrastructure, error)), deliveries)
         }
     };
-    let done = end.is_ok().then(|| (lease.work_ms.saturating_mul(lease.runs.len() as u64), began.elapsed()));
+    let done = end.is_ok().then(|| (lease.work_ms.saturating_mul(holding.begun()), began.elapsed()));
     shared.clone().ending.spawn(async move {
         let delivered = deliveries.finish().await;
         conclude(&shared, &holding, &lease, delivered.and(end)).await;
@@ -121,8 +123,11 @@ async fn conclude(shared: &Shared, holding: &Holding, lease: &Lease, end: Result
 
 impl Work {
     async fn all(&mut self, indices: &[u32]) -> Result<(), End> {
+        let packs = self.packs(indices)?;
+        self.holding.begin(packs.iter().map(|pack| pack.open.clone()));
         let trainer = self.prepare().await?;
-        for pack in self.packs(indices)? {
+        while let Some(number) = self.holding.next() {
+            let pack = packs[number].clone();
             if self.is_to_stop() {
                 self.send().await?;
                 return Err(End::Stopping);
@@ -133,7 +138,8 @@ impl Work {
             }
             self.deliveries.check()?;
         }
-        self.send().await
+        self.send().await?;
+        if self.holding.owes() { Err(End::Stopping) } else { Ok(()) }
     }
 
     /// Whether the lease goes back after what is at hand.
@@ -149,15 +155,19 @@ impl Work {
             let error = format!("the lease names run {index} of a shard of {}", runs.len());
             return Err(End::Failed(FailureKind::Infrastructure, error));
         }
-        let is_open = |index: usize| indices.contains(&(index as u32));
         if !self.shared.device.takes_packs() {
-            let one = |index: &u32| PackRuns { runs: vec![(runs[*index as usize].clone(), true)] };
+            let one = |index: &u32| PackRuns { runs: vec![(runs[*index as usize].clone(), true)], open: vec![*index] };
             return Ok(indices.iter().map(one).collect());
         }
-        let numbered: Vec<(Run, bool)> =
-            runs.into_iter().enumerate().map(|(index, run)| (run, is_open(index))).collect();
-        let packs = numbered.chunks(self.spec.pack_size.max(1) as usize).map(|runs| PackRuns { runs: runs.to_vec() });
-        Ok(packs.filter(|pack| pack.runs.iter().any(|(_, is_open)| *is_open)).collect())
+        let numbered: Vec<(u32, Run)> = (0..).zip(runs).collect();
+        let packs = numbered.chunks(self.spec.pack_size.max(1) as usize).map(|pack| {
+            let runs = pack.iter().map(|(index, run)| (run.clone(), indices.contains(index))).collect();
+            PackRuns {
+                runs,
+                open: pack.iter().map(|(index, _)| *index).filter(|index| indices.contains(index)).collect(),
+            }
+        });
+        Ok(packs.filter(|pack| !pack.open.is_empty()).collect())
     }
 
     /// What all runs of the shard are trained with.
@@ -255,7 +265,7 @@ impl Work {
         let count = runs.len();
         let made = upload::part(&self.shared, &self.holding, &self.spec, runs, self.parts);
         let (part, commit) = self.in_time(made, count).await?;
-        self.deliveries.send(Finding::Part { part, commit }, std::mem::take(&mut self.obsolete));
+        self.deliveries.send(Finding::Part { part, commit: Box::new(commit) }, std::mem::take(&mut self.obsolete));
         Ok(())
     }
 

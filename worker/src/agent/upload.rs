@@ -174,5 +174,11 @@ fn origin(provenance: PartProvenance) -> Origin {
 }
 
 fn committed(run: &FinishedRun) -> CommittedRun {
-    CommittedRun { run: run.run.to_string(), log: prefix(&run.log, MAX_LOG_BYTES).to_string() }
+    CommittedRun {
+        run: run.run.to_string(),
+        log: prefix(&run.log, MAX_LOG_BYTES).to_string(),
+        started_ms: run.provenance.started_ms,
+        ended_ms: run.provenance.ended_ms,
+        resumed_after_epoch: run.provenance.resumed_after_epoch,
+    }
 }

@@ -48,7 +48,7 @@ pub fn heartbeats_keep_a_lease_beyond_its_first_deadline(bench: &mut Bench) {
     let given = bench.lease_one("w");
     for _ in 0..3 {
         bench.now_ms += SETTINGS.lease_ms - 1;
-        let renewed = Renewed { study: "one".to_string(), hand_back: false };
+        let renewed = Renewed { study: "one".to_string(), hand_back: false, wanted: false };
         assert_eq!(bench.beat("w", &[&given]).leases, [Some(renewed)]);
         assert_eq!(bench.ask(Expire { all: false }).unwrap(), 0);
     }

@@ -81,7 +81,7 @@ impl Model {
 
     pub fn check_runs(&self, check: &CheckRuns) -> Vec<String> {
         let done = |id: &String| {
-            let mut runs = self.shards.iter().flat_map(|shard| &shard.runs);
+            let mut runs = self.shards.iter().flat_map(|shard| shard.runs.values());
             runs.any(|run| run.id == *id && run.state == RunState::Done)
         };
         check.runs.iter().filter(|id| done(id)).cloned().collect()
@@ -96,12 +96,12 @@ impl Model {
         wanted: impl Fn(&Run) -> bool,
     ) -> (Vec<Placed<'_>>, Option<Place>) {
         let shards = self.shards.iter().filter(|shard| shard.study == study);
-        let mut runs: Vec<_> =
-            shards.flat_map(|shard| (0..shard.runs.len()).map(move |place| (shard, place))).collect();
-        runs.retain(|(shard, place)| wanted(&shard.runs[*place]) && Some((shard.place, *place as u64)) > after);
+        let mut runs: Vec<_> = shards.flat_map(|shard| shard.runs.keys().map(move |place| (shard, *place))).collect();
+        runs.retain(|(shard, place)| wanted(&shard.runs[place]) && Some((shard.plan_place, *place as u64)) > after);
+        runs.sort_by_key(|(shard, place)| (shard.plan_place, *place));
         runs.truncate(limit as usize);
         let full = runs.len() == limit as usize;
-        let next = runs.last().filter(|_| full).map(|(shard, place)| (shard.place, *place as u64));
+        let next = runs.last().filter(|_| full).map(|(shard, place)| (shard.plan_place, *place as u64));
         (runs, next)
     }
 
@@ -110,9 +110,9 @@ impl Model {
         let wanted = |run: &Run| list.state.is_none_or(|state| run.state == state);
         let (runs, next) = self.page(study, list.after, list.limit, wanted);
         let runs = runs.into_iter().map(|(shard, place)| {
-            let run = &shard.runs[place];
+            let run = &shard.runs[&place];
             runs::Run {
-                place: (shard.place, place as u64),
+                place: (shard.plan_place, place as u64),
                 run: run.id.clone(),
                 shard: shard.spec.shard.as_str().to_string(),
                 data: shard.spec.data.clone(),
@@ -164,7 +164,7 @@ impl Model {
     }
 
     pub fn logs(&self, logs: &Logs) -> Result<Attempts, Error> {
-        let ids = self.shards.iter().flat_map(|shard| &shard.runs).map(|run| &run.id);
+        let ids = self.shards.iter().flat_map(|shard| shard.runs.values()).map(|run| &run.id);
         let mut found: Vec<_> = ids.filter(|id| id.starts_with(&logs.run)).collect();
         found.sort();
         found.dedup();
@@ -175,12 +175,14 @@ impl Model {
         };
         let mut attempts = Vec::new();
         let mut done_in = Vec::new();
-        for attempt in &self.attempts {
+        let mut all: Vec<_> = self.attempts.iter().collect();
+        all.sort_by_key(|attempt| attempt.at_ms);
+        for attempt in all {
             let runs = &self.shards[attempt.shard].runs;
             let about = match attempt.place {
-                Some(place) => runs[place].id == run,
+                Some(place) => runs.get(&place).is_some_and(|other| other.id == run),
                 // A lease's end concerns the runs that were not done by then.
-                None => runs.iter().any(|other| other.id == run) && !done_in.contains(&attempt.shard),
+                None => runs.values().any(|other| other.id == run) && !done_in.contains(&attempt.shard),
             };
             if about {
                 attempts.push(logs::Attempt {
@@ -217,10 +219,10 @@ impl Model {
         let shown = |run: &Run| matches!(run.state, RunState::Done | RunState::Failed);
         let (runs, next) = self.page(study, read.after, read.limit, shown);
         let entries = runs.into_iter().map(|(shard, place)| {
-            let run = &shard.runs[place];
+            let run = &shard.runs[&place];
             let part = run.part.map(|part| &self.parts[part]);
             manifest::Entry {
-                place: (shard.place, place as u64),
+                place: (shard.plan_place, place as u64),
                 run: run.id.clone(),
                 data: shard.spec.data.clone(),
                 condition: shard.spec.condition.clone(),

@@ -2,13 +2,20 @@
 //! end for every question. No SQL, no indices, no counters; nothing of it is shared with the ledger but the types of requests
 //! and answers and the plan.
 //!
-//! - `change`: the operations that change something; `control`: those that people ask for
+//! - `change`: the operations that change studies; `control`: those that people ask for
+//! - `lease`: workers and their leases; `commit`: commits and failures; `lose`: lost parts; `manifest`: the writers of manifests
+//! - `split`: runs that leave a shard for another worker
 //! - `look`: the operations that answer what there is; `explain`: why it is where it is
 
 mod change;
+mod commit;
 mod control;
 mod explain;
+mod lease;
 mod look;
+mod lose;
+mod manifest;
+mod split;
 
 use std::collections::BTreeMap;
 
@@ -78,10 +85,13 @@ struct Study {
 struct Shard {
     /// Index of its study.
     study: usize,
-    /// Its place in the plan.
+    /// Its place in the queue.
     place: u64,
+    /// Where its runs stand in the plan.
+    plan_place: u64,
     spec: ShardSpec,
-    runs: Vec<Run>,
+    /// By place.
+    runs: BTreeMap<usize, Run>,
     state: ShardState,
     fence: u64,
     worker: String,
@@ -93,6 +103,12 @@ struct Shard {
     avoid: String,
     /// Planned work of each run.
     work_ms: u64,
+    /// The shard that it was split off.
+    split_from: String,
+    /// Who would have some of its runs.
+    wanted_by: String,
+    /// Whether its holder has none to spare.
+    spent: bool,
 }
 
 struct Run {
@@ -117,6 +133,7 @@ struct Part {
     provenance: Option<Provenance>,
 }
 
+#[derive(Clone)]
 struct Attempt {
     shard: usize,
     /// `None`: the end of a whole lease.
@@ -162,6 +179,7 @@ impl Model {
             Request::Heartbeat(heartbeat) => Ok(Reply::Heartbeat(self.heartbeat(now_ms, heartbeat))),
             Request::Commit(commit) => self.commit(now_ms, commit).map(Reply::Commit),
             Request::Fail(fail) => self.fail(now_ms, fail).map(Reply::Fail),
+            Request::Split(split) => Ok(Reply::Split(self.split(now_ms, split))),
             Request::Release(release) => Ok(Reply::Release(self.release(now_ms, release))),
             Request::Expire(expire) => Ok(Reply::Expire(self.expire(now_ms, expire.all))),
             Request::StaleManifests(_) => Ok(Reply::StaleManifests(self.stale_manifests())),
@@ -194,13 +212,21 @@ impl Model {
     /// How many runs of a study are in a state.
     fn count(&self, study: usize, state: RunState) -> u64 {
         let shards = self.shards.iter().filter(|shard| shard.study == study);
-        shards.flat_map(|shard| &shard.runs).filter(|run| run.state == state).count() as u64
+        shards.flat_map(|shard| shard.runs.values()).filter(|run| run.state == state).count() as u64
     }
 }
 
 impl Shard {
     fn pending(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.runs.len()).filter(|place| self.runs[*place].state == RunState::Pending)
+        self.runs.iter().filter(|(_, run)| run.state == RunState::Pending).map(|(place, _)| *place)
+    }
+
+    fn run(&mut self, place: usize) -> &mut Run {
+        self.runs.get_mut(&place).unwrap()
+    }
+
+    fn place_of(&self, id: &str) -> Option<usize> {
+        self.runs.iter().find(|(_, run)| run.id == id).map(|(place, _)| *place)
     }
 
     fn is_held(&self, key: &str, worker: &str, fence: u64) -> bool {
