@@ -9,7 +9,7 @@ use curvefleet_proto::plan;
 use curvefleet_proto::study::file;
 
 /// The routes whose messages are read, by the first byte of the input.
-pub const ROUTES: [&str; 7] = ["Register", "Lease", "Commit", "Fail", "Release", "ListRuns", "SubmitStudy"];
+pub const ROUTES: [&str; 8] = ["Register", "Lease", "Commit", "Fail", "Release", "ListRuns", "SubmitStudy", "Split"];
 /// The studies that name the data files which are read, by the first byte of the input.
 const FORMATS: [(&str, &str); 7] = [
     ("toy.ts", "format = \"ts\""),

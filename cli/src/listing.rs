@@ -118,6 +118,5 @@ mod tests {
         assert_eq!(duration(Duration::from_secs(3_725)), "1 h 2 min");
         assert_eq!(flop(2.5e12), "2.500 TFLOP");
         assert_eq!([bytes(512), bytes(12_340_000)], ["512 B", "12.3 MB"]);
-        assert_eq!(iso_time(1_769_860_800_000), "2026-01-31T12:00:00Z");
     }
 }

@@ -17,6 +17,7 @@ mod failure;
 mod listing;
 mod output;
 mod progress;
+mod remote_file;
 mod study_source;
 
 use std::io::IsTerminal;
@@ -50,7 +51,8 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let default = if arguments.command.is_service() { "info" } else { "warn" };
+    // Of a store, what is tried again is said by whoever asked, once; `info` says each try.
+    let default = if arguments.command.is_service() { "info,object_store=warn" } else { "warn" };
     let filter = EnvFilter::try_from_env("CURVEFLEET_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

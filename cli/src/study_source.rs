@@ -9,8 +9,8 @@ use curvefleet_proto::store::Store;
 use curvefleet_proto::study::file::{DataEntry, Parsed, parse};
 use curvefleet_proto::study::{DataSummary, Study};
 use curvefleet_worker::data::{DataError, canonical, import};
+use object_store::ObjectStoreExt;
 use object_store::path::Path as Key;
-use object_store::{ObjectStoreExt, PutPayload};
 
 use crate::failure::Failure;
 
@@ -116,9 +116,8 @@ pub fn existing(location: &str) -> Result<Store, Failure> {
 /// # Errors
 /// If the store does not take it.
 pub async fn upload(store: &Store, sha256: &str, bytes: Vec<u8>) -> Result<(), Failure> {
-    let written = store.objects().put(&Key::from(dataset_key(sha256)), PutPayload::from(bytes)).await;
+    let written = store.put(&dataset_key(sha256), bytes).await;
     written
-        .map(drop)
         .map_err(|error| Failure::user(format!("the data set cannot be written to the store {}: {error}", store.url())))
 }
 

@@ -4,6 +4,7 @@
 mod system {
     mod folder;
     mod process;
+    mod proxy;
     mod s3_server;
     mod server;
 
@@ -12,6 +13,7 @@ mod system {
     mod chaos;
     mod compaction;
     mod export;
+    mod faults;
     mod gc;
     mod one_process;
     mod processes;

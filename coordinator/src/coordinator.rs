@@ -22,6 +22,7 @@ use crate::access::secret::Secret;
 use crate::access::{GuardLayer, Tokens, tls};
 use crate::clock::{Clock, SystemClock};
 use crate::compact::Compactor;
+use crate::entering;
 use crate::error::Error;
 use crate::ledger::expire::Expire;
 use crate::ledger::postgres::{DatabaseUrl, PostgresLedger, Time};
@@ -37,7 +38,8 @@ use crate::service::{Core, stopped};
 /// How long a stopping coordinator waits for open requests, and then for the store to take the manifests. Whatever is not
 /// done by then is done after the next start.
 const GRACE: Duration = Duration::from_secs(10);
-/// Expired leases are looked for this many times per lease. (Leasing looks, too; this keeps listings true.)
+/// Expired leases are looked for this many times per lease (leasing looks, too; this keeps listings true), and so are studies whose
+/// coordinator was killed before all of them was entered.
 const SWEEPS_PER_LEASE: u32 = 4;
 
 /// Starts coordinators.
@@ -145,6 +147,7 @@ fn begin(
     let manifests = Arc::new(Manifests::new(handle.clone(), store.clone()));
     let tasks = vec![
         tokio::spawn(sweep(handle.clone(), settings, stopping.clone())),
+        tokio::spawn(entering::keep(handle.clone(), sweep_interval(settings), stopping.clone())),
         tokio::spawn({
             let (tokens, stopping) = (tokens.clone(), stopping.clone());
             async move { tokens.keep(stopping).await }
@@ -310,8 +313,12 @@ fn open_ledger(
     }
 }
 
+fn sweep_interval(settings: Settings) -> Duration {
+    Duration::from_millis(settings.lease_ms) / SWEEPS_PER_LEASE
+}
+
 async fn sweep(ledger: Handle, settings: Settings, stopping: watch::Receiver<bool>) {
-    let mut ticks = tokio::time::interval(Duration::from_millis(settings.lease_ms) / SWEEPS_PER_LEASE);
+    let mut ticks = tokio::time::interval(sweep_interval(settings));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let stopped = stopped(stopping);
     tokio::pin!(stopped);

@@ -10,6 +10,7 @@
 //! - [`access`]: who may ask what: tokens, roles, TLS, limits
 //! - `service`: the gRPC services
 //! - `server`: what they are served with: limits, keepalive, health, reflection
+//! - `entering`: brings the rest of large studies into the ledger
 //! - `manifest`: writes manifests into the store
 //! - `rates`: how fast the fleet trains, from its heartbeats
 //! - [`clock`]: the one clock
@@ -19,6 +20,7 @@ pub mod access;
 pub mod clock;
 mod compact;
 pub mod coordinator;
+mod entering;
 pub mod error;
 mod explain;
 pub mod ledger;

@@ -359,7 +359,7 @@ mod tests {
                 run: digest("run", n)[..32].to_string(),
                 data: "movements".to_string(),
                 condition: format!("emotion {}/emotion {}", n / 50_000, n / 50_000 + 1),
-                labels: if n / 25_000 % 2 == 0 { "true" } else { "shuffled" }.to_string(),
+                labels: if (n / 25_000).is_multiple_of(2) { "true" } else { "shuffled" }.to_string(),
                 model: "lstm".to_string(),
                 seed: n % 25_000,
                 shard: digest("shard", shard)[..16].to_string(),

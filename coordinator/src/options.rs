@@ -94,7 +94,11 @@ impl Default for Options {
 impl Options {
     /// What the ledger decides by.
     pub(crate) fn settings(&self) -> Settings {
-        Settings { lease_ms: u64::from(self.lease_seconds) * 1_000, max_attempts: self.max_attempts }
+        Settings {
+            lease_ms: u64::from(self.lease_seconds) * 1_000,
+            max_attempts: self.max_attempts,
+            ..Settings::default()
+        }
     }
 
     /// The files of TLS.

@@ -58,6 +58,9 @@ pub const MAX_CPU_FEATURES: usize = 256;
 pub const MAX_ERROR_BYTES: usize = 4 << 10;
 /// Longest log kept with an attempt, in bytes; a worker sends the last lines.
 pub const MAX_LOG_BYTES: usize = 16 << 10;
+/// Largest checkpoint that is kept, in bytes: one that takes longer to write than a worker has when it is told to stop is of no use.
+/// A checkpoint holds a network's parameters three times (with Adam's moments), 4 bytes each, for each run of a pack.
+pub const MAX_CHECKPOINT_BYTES: usize = 1 << 30;
 
 /// The longest prefix of `text` that has at most `max_bytes` bytes and ends on a character.
 pub fn prefix(text: &str, max_bytes: usize) -> &str {

@@ -9,7 +9,7 @@ pub mod shard;
 pub mod work;
 
 pub use run::{Run, RunId, RunSettings};
-pub use shard::{ShardId, ShardSpec, shards};
+pub use shard::{ShardId, ShardSpec, shards, shards_from, shards_per_cell};
 
 use crate::limits::MAX_RUNS_PER_STUDY;
 use crate::study::{Classes, Condition, ConditionSet, Data, Labels, Model, Study};

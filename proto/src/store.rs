@@ -1,13 +1,18 @@
 //! Opening the object store that a URL names: a folder, `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`.
 //!
 //! The caller passes the environment's variables in; for `s3://` they are the usual ones: `AWS_ACCESS_KEY_ID`,
-//! `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION` (or `AWS_DEFAULT_REGION`), `AWS_ENDPOINT_URL` (or `AWS_ENDPOINT`; one with `http://` is used as it is),
+//! `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_PROFILE`, `AWS_REGION` (or `AWS_DEFAULT_REGION`), `AWS_ENDPOINT_URL` (or
+//! `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT`; one with `http://` is used as it is), `AWS_CHECKSUM_ALGORITHM`,
 //! and `AWS_VIRTUAL_HOSTED_STYLE_REQUEST=true` for the endpoints that want the bucket in the host name
 //! (path style is the default).
 //!
+//! - `profile`: what the files of AWS's own tools say where the environment does not
+//! - `write`: objects of any size
 //! - [`trouble`]: what an error of a store means, in a sentence
 
+mod profile;
 pub mod trouble;
+mod write;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +29,7 @@ use object_store::{ObjectStore, ObjectStoreScheme, RetryConfig};
 use url::Url;
 
 pub use trouble::{Trouble, diagnose};
+pub use write::{PART_BYTES, Writer};
 
 /// An object store and its URL. Keys are relative to the URL.
 #[derive(Debug, Clone)]
@@ -39,6 +45,8 @@ pub enum Patience {
     Long,
     /// For a person who waits for an answer.
     Short,
+    /// For callers that ask again themselves, and say so.
+    Brief,
 }
 
 /// Why a store cannot be opened.
@@ -61,6 +69,14 @@ pub enum Error {
         folder: PathBuf,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// The profile in the files of AWS's own tools cannot be used.
+    #[error("the store `{url}` cannot be opened: {reason}")]
+    Profile {
+        /// The store's URL.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The store refuses its settings, such as a missing region or key.
     #[error("the store `{url}` cannot be opened: {source}")]
@@ -127,31 +143,42 @@ impl Store {
     ) -> Result<Store, Error> {
         let url = parse(location)?;
         let (scheme, prefix) = ObjectStoreScheme::parse(&url).map_err(|error| bad_url(location, &error.to_string()))?;
-        let mut options: Vec<(String, String)> = environment
-            .into_iter()
-            .map(|(key, value)| (key.to_ascii_lowercase(), value))
-            .filter(|(key, _)| ["aws_", "google_", "azure_"].iter().any(|known| key.starts_with(known)))
-            .collect();
-        // Whoever writes http:// in full has allowed it.
-        if options.iter().any(|(key, value)| key.starts_with("aws_endpoint") && value.starts_with("http://")) {
-            options.push(("aws_allow_http".to_string(), "true".to_string()));
+        // A variable that is empty counts as none, as with AWS's own tools.
+        let mut variables: Vec<(String, String)> =
+            environment.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let mut credentials = None;
+        if matches!(scheme, ObjectStoreScheme::AmazonS3) {
+            let added =
+                profile::added(&variables).map_err(|reason| Error::Profile { url: location.to_string(), reason })?;
+            variables.extend(added.variables);
+            credentials = added.credentials;
         }
+        let options = options(variables);
         let retry = patience.retries();
         // The three builders have the same methods and no trait for them.
         macro_rules! bucket {
             ($builder:ty) => {{
                 let builder = <$builder>::new().with_url(location).with_retry(retry);
-                let builder = options.into_iter().fold(builder, |builder, (key, value)| match key.parse() {
+                options.into_iter().fold(builder, |builder, (key, value)| match key.parse() {
                     Ok(key) => builder.with_config(key, value),
                     Err(_) => builder,
-                });
-                builder.build().map(|bucket| Arc::new(bucket) as Arc<dyn ObjectStore>)
+                })
             }};
         }
+        fn shared(bucket: impl ObjectStore) -> Arc<dyn ObjectStore> {
+            Arc::new(bucket)
+        }
         let bucket = match scheme {
-            ObjectStoreScheme::AmazonS3 => bucket!(AmazonS3Builder),
-            ObjectStoreScheme::GoogleCloudStorage => bucket!(GoogleCloudStorageBuilder),
-            ObjectStoreScheme::MicrosoftAzure => bucket!(MicrosoftAzureBuilder),
+            ObjectStoreScheme::AmazonS3 => {
+                let builder = bucket!(AmazonS3Builder);
+                let builder = match credentials {
+                    Some(credentials) => builder.with_credentials(credentials),
+                    None => builder,
+                };
+                builder.build().map(shared)
+            }
+            ObjectStoreScheme::GoogleCloudStorage => bucket!(GoogleCloudStorageBuilder).build().map(shared),
+            ObjectStoreScheme::MicrosoftAzure => bucket!(MicrosoftAzureBuilder).build().map(shared),
             _ => return Err(bad_url(location, "this kind of URL is not known")),
         };
         let bucket = bucket.map_err(|source| Error::Settings { url: location.to_string(), source })?;
@@ -170,6 +197,11 @@ impl Store {
         &self.url
     }
 
+    /// Whether it is a folder of this machine, or of a file system that looks like one.
+    pub fn is_folder(&self) -> bool {
+        !self.url.contains("://")
+    }
+
     /// Where an object lies, for a person: a file's path, or a URL.
     pub fn locate(&self, key: &str) -> String {
         format!("{}/{key}", self.url.trim_end_matches('/'))
@@ -183,8 +215,32 @@ impl Patience {
             Patience::Short => {
                 RetryConfig { max_retries: 1, retry_timeout: Duration::from_secs(10), ..RetryConfig::default() }
             }
+            Patience::Brief => {
+                RetryConfig { max_retries: 2, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() }
+            }
         }
     }
+}
+
+/// The variables that are a store's settings, by the names of `object_store`.
+fn options(variables: Vec<(String, String)>) -> Vec<(String, String)> {
+    let known = |key: &str| ["aws_", "google_", "azure_"].iter().any(|known| key.starts_with(known));
+    let lower = variables.into_iter().map(|(key, value)| (key.to_ascii_lowercase(), value));
+    let mut options: Vec<(String, String)> = lower.filter(|(key, _)| known(key)).collect();
+    let is_plain = |maker: &str| {
+        let mut endpoints = options.iter().filter(|(key, _)| key.starts_with(maker) && key.contains("endpoint"));
+        endpoints.any(|(_, value)| value.starts_with("http://"))
+    };
+    // Whoever writes http:// in full has allowed it.
+    let plain = [("aws_", "aws_allow_http"), ("azure_", "azure_allow_http")];
+    let allowed: Vec<&str> = plain.iter().filter(|(maker, _)| is_plain(maker)).map(|(_, key)| *key).collect();
+    options.extend(allowed.into_iter().map(|key| (key.to_string(), "true".to_string())));
+    // Amazon's own servers keep a checksum with each object; of others some refuse a header that they do not know.
+    let is_set = |start: &str| options.iter().any(|(key, _)| key.starts_with(start));
+    if !is_set("aws_endpoint") && !is_set("aws_checksum_algorithm") {
+        options.push(("aws_checksum_algorithm".to_string(), "sha256".to_string()));
+    }
+    options
 }
 
 fn parse(location: &str) -> Result<Url, Error> {

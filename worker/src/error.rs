@@ -26,6 +26,17 @@ pub enum Error {
          worker a --name of its own)"
     )]
     Superseded(String),
+    /// Told to stop, the worker could not deliver all its results.
+    #[error(
+        "{runs} finished runs could not be uploaded and committed within the {} s that --stop-seconds gives; they will be trained again, \
+         from their last checkpoints where they have any", within.as_secs()
+    )]
+    Undelivered {
+        /// How many.
+        runs: usize,
+        /// The time there was.
+        within: std::time::Duration,
+    },
     /// The system cannot give what a worker needs.
     #[error("{what}: {source}")]
     System {
@@ -39,6 +50,6 @@ pub enum Error {
 impl Error {
     /// Whether a person can mend it by other flags or settings (exit code 2).
     pub fn is_user_error(&self) -> bool {
-        !matches!(self, Error::System { .. })
+        !matches!(self, Error::System { .. } | Error::Undelivered { .. })
     }
 }

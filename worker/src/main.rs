@@ -25,7 +25,9 @@ struct Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let command = Command::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CURVEFLEET_LOG").unwrap_or_else(|_| "info".into());
+    // Of a store, what is tried again is said by whoever asked, once; `info` says each try.
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CURVEFLEET_LOG")
+        .unwrap_or_else(|_| "info,object_store=warn".into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

@@ -1,7 +1,6 @@
 //! The flags of the worker program, and the program itself.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,7 +8,7 @@ use curvefleet_proto::access::AccessOptions;
 use curvefleet_proto::limits::MAX_NAME_BYTES;
 use tokio::sync::watch;
 
-use crate::agent::{self, Agent, DataCache};
+use crate::agent::{self, Agent, Local, LocalLimits};
 use crate::error::Error;
 use crate::train::Device;
 
@@ -46,6 +45,9 @@ pub struct Options {
     /// What studies may require of the worker: key=value, several with commas between
     #[arg(long, env = "CURVEFLEET_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
     pub label: Vec<(String, String)>,
+    /// Told to stop, wait at most this long for results to be uploaded and committed before the leases are handed back
+    #[arg(long, env = "CURVEFLEET_STOP_SECONDS", value_name = "S", default_value_t = 30)]
+    pub stop_seconds: u64,
     /// End when the coordinator has had no work for this many seconds [default: wait for work for ever]
     #[arg(long, env = "CURVEFLEET_IDLE_SECONDS", value_name = "S")]
     pub idle_seconds: Option<u64>,
@@ -64,6 +66,50 @@ pub struct TrainingOptions {
     /// A run that is cut off loses at most this many seconds of training; 0 means a checkpoint after every epoch
     #[arg(long, env = "CURVEFLEET_CHECKPOINT_SECONDS", value_name = "S", default_value_t = 30)]
     pub checkpoint_seconds: u64,
+    /// A run that is cut off loses at most this many epochs, if that is less [default: no matter how many]
+    #[arg(long, env = "CURVEFLEET_CHECKPOINT_EPOCHS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub checkpoint_epochs: Option<u32>,
+    /// What may be kept on this machine.
+    #[command(flatten)]
+    pub local: LocalOptions,
+}
+
+/// What a worker may keep on its machine's disk and in its memory.
+#[derive(Debug, Clone, Args)]
+pub struct LocalOptions {
+    /// The folder for data sets from a remote store and for curve parts that wait for it; workers of one machine share it
+    /// [default: curvefleet in $XDG_CACHE_HOME or ~/.cache]
+    #[arg(long, env = "CURVEFLEET_CACHE", value_name = "FOLDER")]
+    pub cache: Option<PathBuf>,
+    /// Most data sets kept there; 0 keeps none
+    #[arg(long, env = "CURVEFLEET_CACHE_MIB", value_name = "MIB", default_value_t = 10_240)]
+    pub cache_mib: u64,
+    /// Most curve parts that wait there, for each process; a worker that has more leases nothing
+    #[arg(long, env = "CURVEFLEET_SPOOL_MIB", value_name = "MIB", default_value_t = 4_096)]
+    pub spool_mib: u64,
+    /// Most curve parts that wait in memory, for each process, before they go to disk
+    #[arg(long, env = "CURVEFLEET_UPLOAD_MEMORY_MIB", value_name = "MIB", default_value_t = 64)]
+    pub upload_memory_mib: u64,
+}
+
+impl LocalOptions {
+    /// The limits; the folder by `environment` where no flag names it.
+    pub fn limits(&self, environment: impl Fn(&str) -> Option<String>) -> LocalLimits {
+        let known = |name: &str| environment(name).filter(|value| !value.is_empty());
+        let cache = known("XDG_CACHE_HOME").map(PathBuf::from).filter(|folder| folder.is_absolute());
+        let cache = cache.or_else(|| known("HOME").map(|home| PathBuf::from(home).join(".cache")));
+        let folder = self.cache.clone().unwrap_or_else(|| cache.unwrap_or_else(std::env::temp_dir).join("curvefleet"));
+        LocalLimits {
+            folder,
+            cache_bytes: bytes(self.cache_mib),
+            memory_bytes: bytes(self.upload_memory_mib),
+            spool_bytes: bytes(self.spool_mib),
+        }
+    }
+}
+
+fn bytes(mib: u64) -> u64 {
+    mib.saturating_mul(1 << 20)
 }
 
 impl TrainingOptions {
@@ -125,6 +171,8 @@ impl Options {
             slots,
             device,
             checkpoint_every: self.training.checkpoint_every(),
+            checkpoint_epochs: self.training.checkpoint_epochs,
+            stop_within: Duration::from_secs(self.stop_seconds),
             labels: self.label.iter().cloned().collect(),
             idle: self.idle_seconds.map(Duration::from_secs),
             environment: std::env::vars().collect(),
@@ -161,6 +209,7 @@ fn default_name() -> String {
 /// On flags that cannot be used, a store that cannot be opened, or a coordinator that refuses the worker.
 pub async fn run(options: Options, git_commit: &str) -> Result<(), Error> {
     let settings = options.settings(git_commit)?;
+    let limits = options.training.local.limits(|name| std::env::var(name).ok());
     let (stop, stopping) = watch::channel(false);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .map_err(|source| Error::System { what: "cannot listen for SIGTERM", source })?;
@@ -173,7 +222,7 @@ pub async fn run(options: Options, git_commit: &str) -> Result<(), Error> {
         settings.coordinators.join(", ")
     );
     // It checks the URLs before anything shows them.
-    let agent = Agent::new(settings, Arc::new(DataCache::default()))?;
+    let agent = Agent::new(settings, Local::new(limits))?;
     println!("{announcement}");
     let working = tokio::spawn(agent.work(stopping));
     tokio::spawn(async move {

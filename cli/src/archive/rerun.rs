@@ -129,7 +129,7 @@ async fn trained(
     place: usize,
     device: Device,
 ) -> Result<Vec<EpochBits>, Failure> {
-    let dataset = cache.get(store, &spec.settings.data_sha256).await.map_err(Failure::other)?;
+    let dataset = cache.get(store, &spec.settings.data_sha256).await.map_err(Failure::other)?.dataset;
     let training = tokio::task::spawn_blocking(move || {
         let selection = select(&dataset, &spec.settings.condition, spec.settings.training.shuffle);
         let selection = Arc::new(selection.map_err(Failure::other)?);

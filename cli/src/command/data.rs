@@ -14,6 +14,7 @@ use object_store::path::Path as Key;
 use super::print_json;
 use crate::failure::Failure;
 use crate::output::say;
+use crate::remote_file::Here;
 use crate::study_source::{open_existing, upload};
 
 /// Import data sets and look at them.
@@ -31,14 +32,14 @@ pub struct Import {
     /// What kind of files they are
     #[arg(long, value_enum)]
     format: Format,
-    /// The data files, in order
-    #[arg(required = true, value_name = "FILE")]
+    /// The data files, in order; on this machine, or such as s3://bucket/folder/file
+    #[arg(required = true, value_name = "FILE|URL")]
     files: Vec<PathBuf>,
     /// numpy: the file with the labels
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE|URL")]
     labels: Option<PathBuf>,
     /// Sentences: the GloVe text file that gives words their vectors
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE|URL")]
     glove: Option<PathBuf>,
     /// The classes in the order their labels are to have, separated by commas
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
@@ -123,7 +124,8 @@ impl Data {
 
 impl Import {
     async fn execute(self) -> Result<(), Failure> {
-        let source = self.source();
+        let mut here = Here::default();
+        let source = self.source(&mut here).await?;
         let dataset = import::import(&source, Path::new("")).map_err(Failure::user)?;
         let bytes = canonical::encode(&dataset).map_err(Failure::user)?;
         let sha256 = canonical::sha256(&bytes);
@@ -138,13 +140,23 @@ impl Import {
         Ok(())
     }
 
-    fn source(&self) -> DataSource {
-        let text = |path: &PathBuf| path.display().to_string();
-        DataSource {
+    /// What is imported, with files that a URL names brought `here`.
+    async fn source(&self, here: &mut Here) -> Result<DataSource, Failure> {
+        let mut files = Vec::new();
+        for file in &self.files {
+            files.push(here.bring(file).await?.display().to_string());
+        }
+        let [mut labels, mut glove] = [None, None];
+        for (file, brought) in [(&self.labels, &mut labels), (&self.glove, &mut glove)] {
+            if let Some(file) = file {
+                *brought = Some(here.bring(file).await?.display().to_string());
+            }
+        }
+        Ok(DataSource {
             format: self.format.format(),
-            files: self.files.iter().map(text).collect(),
-            labels: self.labels.as_ref().map(text),
-            glove: self.glove.as_ref().map(text),
+            files,
+            labels,
+            glove,
             class_order: self.class_order.clone(),
             class_names: self.class_names.iter().cloned().collect(),
             missing: match self.missing {
@@ -155,7 +167,7 @@ impl Import {
             text_column: self.text_column.clone(),
             label_column: self.label_column.clone(),
             generate: None,
-        }
+        })
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
@@ -13,7 +12,7 @@ use curvefleet_coordinator::{Coordinator, Running};
 use curvefleet_proto::artifact::study_folder;
 use curvefleet_proto::store::Store;
 use curvefleet_proto::v1::{GetStudyRequest, RetryStudyRequest, StudyStatus};
-use curvefleet_worker::agent::{Agent, DataCache};
+use curvefleet_worker::agent::{Agent, Local, LocalLimits};
 use curvefleet_worker::options::{TrainingOptions, default_slots};
 use curvefleet_worker::train::Device;
 use futures::TryStreamExt;
@@ -24,7 +23,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::manage;
-use super::submit::submit;
+use super::submit::{submit, warn_of_damage};
 use super::watch::{exit_code, follow, outcome, show_failures};
 use crate::archive::repair::repair;
 use crate::client::{Client, Way};
@@ -33,6 +32,8 @@ use crate::listing::{counted, duration, grouped};
 use crate::output::say;
 use crate::study_source::StudySource;
 
+/// How long results may be on their way after Ctrl-C; a second one ends the wait.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// Exit code after Ctrl-C, as shells count it: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
 
@@ -67,6 +68,8 @@ struct Fleet {
     stop: watch::Sender<bool>,
     device: Device,
     checkpoint_every: Duration,
+    checkpoint_epochs: Option<u32>,
+    local: LocalLimits,
 }
 
 impl Run {
@@ -105,6 +108,8 @@ impl Fleet {
             stop: watch::channel(false).0,
             device,
             checkpoint_every: run.training.checkpoint_every(),
+            checkpoint_epochs: run.training.checkpoint_epochs,
+            local: run.training.local.limits(|name| std::env::var(name).ok()),
         })
     }
 
@@ -119,6 +124,9 @@ impl Fleet {
         let mut client = way.connect().await?;
         let study = loaded.study.name.clone();
         let (mut status, reply) = submit(&mut client, store, loaded).await?;
+        if !run.repair {
+            warn_of_damage(&reply, "the same command and --repair");
+        }
         if run.retry {
             let retried = client.retry_study(RetryStudyRequest { name: study.clone() }).await?.into_inner();
             status = retried.status.unwrap_or(status);
@@ -154,9 +162,9 @@ impl Fleet {
         Ok(exit_code(&status))
     }
 
-    /// The workers, with one cache for all.
+    /// The workers, which share what is kept on this machine.
     fn hire(&mut self, workers: usize) -> Result<(), Failure> {
-        let cache = Arc::new(DataCache::default());
+        let local = Local::new(self.local.clone());
         for index in 0..workers {
             let settings = curvefleet_worker::agent::Settings {
                 coordinators: vec![self.coordinator.url()],
@@ -166,12 +174,14 @@ impl Fleet {
                 slots: 1,
                 device: self.device,
                 checkpoint_every: self.checkpoint_every,
+                checkpoint_epochs: self.checkpoint_epochs,
+                stop_within: STOP_WITHIN,
                 labels: BTreeMap::new(),
                 idle: None,
                 environment: std::env::vars().collect(),
                 git_commit: crate::GIT_COMMIT.to_string(),
             };
-            let agent = Agent::new(settings, cache.clone())?;
+            let agent = Agent::new(settings, local.clone())?;
             self.workers.spawn(agent.work(self.stop.subscribe()));
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! `curvefleet store check`: whether a store can be used.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use curvefleet_proto::store::{Patience, Store};
@@ -42,24 +42,41 @@ impl StoreCommand {
 
 impl Check {
     async fn execute(self) -> Result<(), Failure> {
-        let was_there = self.store.contains("://") || Path::new(&self.store).exists();
-        let store = Store::open_with(&self.store, std::env::vars(), Patience::Short)?;
+        let made = made_by_opening(&self.store);
+        let opened = Store::open_with(&self.store, std::env::vars(), Patience::Short);
+        let store = opened.inspect_err(|_| remove(&made))?;
         // Of its own: two checks at the same time, also on two machines, do not meet.
         let key = Key::from(format!("curvefleet-check-{}-{}.bin", now_ms(), std::process::id()));
         let checked = check(store.objects().as_ref(), &key).await;
-        if !was_there {
-            // A folder that was made for the check; whatever else is in it by now keeps it.
-            let _ = std::fs::remove_dir(&self.store);
-        }
+        remove(&made);
         checked.map_err(|refusal| Failure::user(format!("the store {} cannot be used: {refusal}", store.url())))?;
         if self.json {
-            print_json(&serde_json::json!({ "store": store.url(), "works": true }));
+            print_json(&serde_json::json!({ "store": store.url(), "works": true, "is_there": made.is_empty() }));
+            return Ok(());
+        }
+        let done = "an object was written, listed, read in whole and in part, and deleted";
+        if made.is_empty() {
+            say!("the store {} works: {done}", store.url());
         } else {
-            say!(
-                "the store {} works: an object was written, listed, read in whole and in part, and deleted",
-                store.url()
-            );
+            say!("the store {} would work: {done}. The folder is not there yet; the first study makes it", store.url());
         }
         Ok(())
+    }
+}
+
+/// The folders that are not there and that opening the store makes, the innermost first.
+fn made_by_opening(store: &str) -> Vec<PathBuf> {
+    let folder = store.strip_prefix("file://").unwrap_or(store);
+    if folder.contains("://") {
+        return Vec::new();
+    }
+    let folders = Path::new(folder).ancestors().filter(|folder| !folder.as_os_str().is_empty());
+    folders.take_while(|folder| !folder.exists()).map(Path::to_path_buf).collect()
+}
+
+/// Removes folders that were made for the check; whatever else is in one by now keeps it.
+fn remove(made: &[PathBuf]) {
+    for folder in made {
+        let _ = std::fs::remove_dir(folder);
     }
 }

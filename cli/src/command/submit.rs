@@ -42,6 +42,7 @@ impl Submit {
         if self.json {
             print_json(&serde_json::json!({
                 "study": name, "existed": reply.existed, "planned": runs.planned, "done": runs.done, "reused": reply.reused,
+                "damaged_parts": reply.damaged_parts,
             }));
             return Ok(());
         }
@@ -50,8 +51,17 @@ impl Submit {
         if reply.reused > 0 {
             say!("{} of them were done already in other studies", grouped(reply.reused));
         }
+        warn_of_damage(&reply, &format!("curvefleet retry {name} --damaged"));
         say!("follow it with: curvefleet watch {name}");
         Ok(())
+    }
+}
+
+/// Says that curves of reused runs are damaged, and the command that trains them again.
+pub fn warn_of_damage(reply: &SubmitStudyResponse, remedy: &str) {
+    if reply.damaged_parts > 0 {
+        let files = counted(reply.damaged_parts, "file");
+        say!("{files} with curves of reused runs are missing or damaged; have those runs trained again with: {remedy}");
     }
 }
 

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use curvefleet_coordinator::ledger::commit::Commit;
 use curvefleet_coordinator::ledger::heartbeat::{Heard, Heartbeat};
 use curvefleet_coordinator::ledger::lease::{Given, Lease};
+use curvefleet_coordinator::ledger::split::Split;
 use curvefleet_coordinator::ledger::{Error, Reply, Request};
 use curvefleet_proto::artifact::sha256_hex;
+use curvefleet_proto::plan::ShardSpec;
 use curvefleet_proto::v1::CommitRequest;
 use futures::FutureExt as _;
 use object_store::ObjectStoreExt as _;
@@ -21,6 +23,10 @@ use super::training::train_loss;
 #[derive(Default)]
 pub struct Checker {
     shards: BTreeMap<String, LastLease>,
+    /// The runs in the plan of a shard that was leased.
+    plans: BTreeMap<String, Vec<String>>,
+    /// Runs that have left a shard, by shard and run.
+    left: HashSet<(String, String)>,
     /// Parts whose commit was carried out.
     parts: HashSet<String>,
     /// The part that made a run done.
@@ -42,6 +48,8 @@ pub struct Counts {
     pub stale: u64,
     /// Commits that were made before.
     pub repeated: u64,
+    /// Shards that gave runs to a worker that had nothing to do.
+    pub split: u64,
 }
 
 impl Counts {
@@ -51,6 +59,7 @@ impl Counts {
         self.commits += other.commits;
         self.stale += other.stale;
         self.repeated += other.repeated;
+        self.split += other.split;
     }
 }
 
@@ -70,6 +79,9 @@ impl Checker {
 
     /// The ledger has carried out a request.
     pub fn carried_out(&mut self, scene: &Arc<Scene>, now_ms: u64, request: &Request, reply: &Result<Reply, Error>) {
+        if let Request::Commit(commit) = request {
+            self.check_left(scene, commit);
+        }
         let Ok(reply) = reply else { return };
         match (request, reply) {
             (Request::Lease(lease), Reply::Lease(leased)) => self.leased(scene, now_ms, lease, &leased.leases),
@@ -83,6 +95,7 @@ impl Checker {
             (Request::Commit(_), Reply::Commit(false)) | (Request::Fail(_), Reply::Fail(false)) => {
                 self.counts.stale += 1
             }
+            (Request::Split(split), Reply::Split(true)) => self.split(scene, split),
             (Request::Release(release), Reply::Release(_)) => {
                 self.all_of_worker_may_be_over(&release.worker);
             }
@@ -116,7 +129,9 @@ impl Checker {
     fn leased(&mut self, scene: &Arc<Scene>, now_ms: u64, lease: &Lease, given: &[Given]) {
         // What the worker does not name is taken from it.
         self.all_of_worker_may_be_over(&lease.worker);
-        for Given { shard, fence, .. } in given {
+        for Given { shard, fence, spec_json, .. } in given {
+            let spec: ShardSpec = serde_json::from_str(spec_json).unwrap();
+            self.plans.insert(shard.clone(), spec.runs().map(|run| run.id.to_string()).collect());
             scene.note(format!("{} leases {shard} under {fence}", lease.worker));
             self.counts.leases += 1;
             if let Some(last) = self.shards.get(shard) {
@@ -164,6 +179,27 @@ impl Checker {
         // Their runs may be those of other studies' shards, too, which close then.
         for (run, _) in &commit.runs {
             self.done.entry(run.clone()).or_insert_with(|| commit.part.clone());
+        }
+    }
+
+    /// Runs leave a shard whose lease goes on.
+    fn split(&mut self, scene: &Arc<Scene>, split: &Split) {
+        let Split { worker, shard, fence, runs } = split;
+        scene.note(format!("{worker} gives up {runs:?} of {shard} under {fence}"));
+        self.check_newest(scene, "a split", shard, worker, *fence);
+        self.may_be_over(shard);
+        self.counts.split += u64::from(!runs.is_empty());
+        let plan = self.plans.get(shard).into_iter().flatten().zip(0..);
+        let left = plan.filter(|(_, place)| runs.contains(place)).map(|(run, _)| (shard.clone(), run.clone()));
+        self.left.extend(left);
+    }
+
+    /// A run that a worker has given up is never trained under the lease that it has left.
+    fn check_left(&mut self, scene: &Arc<Scene>, commit: &Commit) {
+        for (run, _) in &commit.runs {
+            if self.left.contains(&(commit.shard.clone(), run.clone())) {
+                self.violation(scene, format!("{} trained {run}, which it had given up", commit.worker));
+            }
         }
     }
 

@@ -67,7 +67,8 @@ fn what_is_promised_holds_under_faults() {
     assert!(failures.is_empty(), "{} seeds fail; the first:\n{}", failures.len(), failures[0]);
     // The faults were met: a fleet that was never disturbed would prove nothing.
     assert!(
-        total.leased_again > 0 && total.stale > 0 && total.repeated > 0 || seeds.end - seeds.start < 50,
+        total.leased_again > 0 && total.stale > 0 && total.repeated > 0 && total.split > 0
+            || seeds.end - seeds.start < 50,
         "{total:?}"
     );
 }

@@ -218,6 +218,8 @@ impl World {
             slots: 1 + number % 3,
             device: Device::CORE,
             checkpoint_every: std::time::Duration::MAX,
+            checkpoint_epochs: None,
+            stop_within: std::time::Duration::from_secs(30),
             labels: BTreeMap::new(),
             idle: None,
             environment: Vec::new(),

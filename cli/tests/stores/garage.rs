@@ -19,13 +19,16 @@ pub struct Garage {
     _folder: tempfile::TempDir,
 }
 
+/// Databases that a node may keep its metadata in; which of them a program has, its builder chose.
+const ENGINES: [&str; 2] = ["lmdb", "sqlite"];
+
 /// Starts a node with the bucket `lab`; `None` where there is no Garage.
 pub fn start() -> Option<Garage> {
     let program = program()?;
     let folder = tempfile::tempdir().unwrap();
     let [rpc, s3] = [free_port(), free_port()];
     let config = folder.path().join("garage.toml");
-    std::fs::write(&config, configuration(folder.path(), rpc, s3)).unwrap();
+    std::fs::write(&config, configuration(folder.path(), engine(&program), rpc, s3)).unwrap();
     let node = Command::new(&program)
         .arg("-c")
         .arg(&config)
@@ -81,16 +84,24 @@ fn program() -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join("garage")).find(|program| program.is_file())
 }
 
+/// The first database that the program names among its features.
+fn engine(program: &Path) -> &'static str {
+    let version = Command::new(program).arg("--version").output().unwrap();
+    let version = String::from_utf8_lossy(&version.stdout).into_owned();
+    let has = |engine: &&&str| version.contains(**engine);
+    ENGINES.iter().find(has).unwrap_or_else(|| panic!("garage has none of {ENGINES:?}: {version}"))
+}
+
 /// One that nothing listens on at the moment.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// The reference manual's keys for a single node.
-fn configuration(folder: &Path, rpc: u16, s3: u16) -> String {
+fn configuration(folder: &Path, engine: &str, rpc: u16, s3: u16) -> String {
     let (meta, data) = (folder.join("meta").display().to_string(), folder.join("data").display().to_string());
     format!(
-        "metadata_dir = \"{meta}\"\ndata_dir = \"{data}\"\ndb_engine = \"sqlite\"\nreplication_factor = 1\n\
+        "metadata_dir = \"{meta}\"\ndata_dir = \"{data}\"\ndb_engine = \"{engine}\"\nreplication_factor = 1\n\
          rpc_bind_addr = \"127.0.0.1:{rpc}\"\nrpc_public_addr = \"127.0.0.1:{rpc}\"\nrpc_secret = \"{SECRET}\"\n\n\
          [s3_api]\ns3_region = \"{REGION}\"\napi_bind_addr = \"127.0.0.1:{s3}\"\nroot_domain = \".s3.garage.test\"\n"
     )

@@ -40,7 +40,7 @@ fn stored(store: &Path) -> BTreeSet<String> {
     files.map(|file| format!("studies/many/curves/{}", file.unwrap().file_name().to_str().unwrap())).collect()
 }
 
-fn is_large(part: &String) -> bool {
+fn is_large(part: &str) -> bool {
     part.starts_with("studies/many/curves/compacted-")
 }
 
@@ -96,7 +96,7 @@ fn small_parts_become_a_large_one_whoever_is_killed_and_the_old_ones_are_collect
     let small = named(&store);
 
     let mut first = coordinator(&folder, "first.log");
-    wait(&folder, &first, || stored(&store).iter().any(is_large));
+    wait(&folder, &first, || stored(&store).iter().any(|part| is_large(part)));
     first.kill();
     verify(&folder, &[]);
     assert!(curves(&store, "many") == rows);
@@ -104,7 +104,7 @@ fn small_parts_become_a_large_one_whoever_is_killed_and_the_old_ones_are_collect
     // Otherwise the next one waits until the killed one's claim ends.
     in_ledger(&store, "UPDATE studies SET compaction_until_ms = 0");
     let second = coordinator(&folder, "second.log");
-    wait(&folder, &second, || named(&store).iter().all(is_large));
+    wait(&folder, &second, || named(&store).iter().all(|part| is_large(part)));
     let large = named(&store);
     assert_eq!(large.len(), 1);
     assert!(curves(&store, "many") == rows, "the same rows to the bit");
@@ -131,7 +131,7 @@ fn a_damaged_part_stays_as_it_is_and_is_told_once() {
     let damaged = named(&store).into_iter().next().unwrap();
     std::fs::write(store.join(&damaged), "rubbish").unwrap();
     let coordinator = coordinator(&folder, "coordinator.log");
-    wait(&folder, &coordinator, || named(&store).iter().any(is_large));
+    wait(&folder, &coordinator, || named(&store).iter().any(|part| is_large(part)));
     assert_eq!(named(&store).len(), 2);
     assert!(named(&store).contains(&damaged));
     assert!(coordinator.terminate().success());

@@ -4,12 +4,13 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
-/// The command with an environment that no variable of the developer's machine reaches.
+/// The command with an environment that no variable of the developer's machine reaches, and a cache of its own.
 pub fn curvefleet(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_curvefleet"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CURVEFLEET") || name.starts_with("AWS")) {
         command.env_remove(name);
     }
+    command.env("HOME", folder).env("CURVEFLEET_CACHE", folder.join("cache"));
     command.current_dir(folder);
     command
 }
@@ -61,6 +62,11 @@ impl Service {
     /// Starts a program and waits for its first line, which it prints when it is ready.
     pub fn start(command: &mut Command) -> Service {
         Service::start_logged(command, Stdio::null())
+    }
+
+    /// The same, with its log in a file.
+    pub fn start_logging(command: &mut Command, log: &Path) -> Service {
+        Service::start_logged(command, std::fs::File::create(log).unwrap().into())
     }
 
     /// The same, with a place for what it logs.

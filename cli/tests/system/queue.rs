@@ -1,6 +1,8 @@
-//! Who gets which work: studies that share workers, and studies that require what not every worker has.
+//! Who gets which work: studies that share workers, studies that require what not every worker has, and the last runs of a study.
 
-use super::folder::{Folder, manifest, provenance, study};
+use std::collections::BTreeSet;
+
+use super::folder::{Folder, curves, manifest, provenance, study};
 use super::process::{Service, curvefleet, run};
 
 fn coordinator(folder: &Folder) -> Service {
@@ -9,7 +11,10 @@ fn coordinator(folder: &Folder) -> Service {
 
 fn worker(folder: &Folder, url: &str, name: &str, more: &[&str]) -> Service {
     let mut command = curvefleet(folder.path());
-    command.args(["worker", "--slots", "1", "--name", name, "--coordinator", url]).args(more);
+    command.args(["worker", "--name", name, "--coordinator", url]).args(more);
+    if !more.contains(&"--slots") {
+        command.args(["--slots", "1"]);
+    }
     Service::start(&mut command)
 }
 
@@ -71,4 +76,41 @@ fn a_study_waits_for_a_worker_that_has_what_it_requires() {
     for part in manifest(&store, "picky").values() {
         assert_eq!(provenance(&store, part)["worker"], "basel");
     }
+}
+
+/// One worker has all that is left of a study. Another one that comes is given runs of it, and the curves are those of one worker alone.
+#[test]
+fn the_last_runs_of_a_study_are_shared_with_a_worker_that_has_nothing_to_do() {
+    let text = study("tail", 10, 1_500).replace("shard_size = 2", "shard_size = 10");
+    let folder = Folder::new().and("study.toml", &text);
+    let coordinator = Service::start(curvefleet(folder.path()).args([
+        "coordinator",
+        "--listen",
+        "127.0.0.1:0",
+        "--lease-seconds",
+        "2",
+    ]));
+    let url = coordinator.url();
+    let ask = |arguments: &[&str]| run(curvefleet(folder.path()).args(arguments).args(["--coordinator", &url]));
+    ask(&["submit", "study.toml"]).succeeded();
+    let _holder = worker(&folder, &url, "holder", &["--slots", "2"]);
+    while status(&folder, &url)[0]["leased"].as_u64() < Some(18) {}
+    let _idle = worker(&folder, &url, "idle", &[]);
+    assert!(ask(&["watch", "tail"]).succeeded().out.contains("20 of 20 runs done"));
+
+    let store = folder.path().join("curvefleet-data");
+    let runs = manifest(&store, "tail");
+    assert_eq!(runs.len(), 20);
+    let parts: BTreeSet<&String> = runs.values().collect();
+    let by: BTreeSet<String> = parts.iter().map(|part| provenance(&store, part)["worker"].to_string()).collect();
+    assert_eq!(by.len(), 2, "{by:?}");
+    let given = runs.iter().find(|(_, part)| provenance(&store, part)["worker"] == "idle").unwrap();
+    let told = ask(&["explain", given.0]).succeeded().out;
+    assert!(told.contains("idle"), "{told}");
+    let told = ask(&["explain", provenance(&store, given.1)["shard"].as_str().unwrap()]).succeeded().out;
+    assert!(told.contains("was split off the shard"), "{told}");
+
+    let alone = Folder::new().and("study.toml", &text);
+    run(curvefleet(alone.path()).args(["run", "study.toml"])).succeeded();
+    assert!(curves(&store, "tail") == curves(&alone.path().join("curvefleet-data"), "tail"), "the curves differ");
 }

@@ -21,8 +21,9 @@ fn is_empty(folder: &Path) -> bool {
 fn a_folder_works_and_is_left_as_it_was() {
     let folder = Folder::new();
     let new = check(&folder, "new", []).succeeded();
-    assert!(new.out.contains("/new works"), "{}", new.out);
-    assert!(is_empty(folder.path()), "a folder made for the check goes again");
+    assert!(new.out.contains("/new would work") && new.out.contains("not there yet"), "{}", new.out);
+    check(&folder, "new/below/another", []).succeeded();
+    assert!(is_empty(folder.path()), "folders made for the check go again");
     std::fs::create_dir(folder.path().join("old")).unwrap();
     std::fs::write(folder.path().join("old/ledger.sqlite"), "kept").unwrap();
     check(&folder, "old", []).succeeded();
@@ -39,6 +40,10 @@ fn a_folder_that_is_none_and_an_unknown_kind_of_store_are_refused() {
     check(&folder, "file", []).refused(2, &["file", "cannot be used"]);
     check(&folder, "ftp://host/x", []).refused(2, &["ftp://host/x", "s3://"]);
     check(&folder, "/proc/curvefleet", []).refused(2, &["/proc/curvefleet"]);
+    let too_long = format!("new/{}", "x".repeat(300));
+    check(&folder, &too_long, []).refused(2, &["cannot be used"]);
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["file"], "what was made of the folder goes again");
 }
 
 #[test]

@@ -81,6 +81,7 @@ routes! {
     "/curvefleet.v1.WorkerService/Commit" WORK LARGE,
     "/curvefleet.v1.WorkerService/Fail" WORK SMALL,
     "/curvefleet.v1.WorkerService/Release" WORK MEDIUM,
+    "/curvefleet.v1.WorkerService/Split" WORK SMALL,
     "/grpc.health.v1.Health/Check" NOTHING SMALL,
     "/grpc.health.v1.Health/Watch" ANY_TOKEN SMALL,
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo" ANY_TOKEN SMALL,

@@ -21,6 +21,12 @@ pub(super) fn explain(scene: &Scene<'_>, about: &AboutShard) -> Draft {
         runs.cancelled,
         runs.pending
     ));
+    if !about.split_from.is_empty() {
+        draft.say(format!(
+            "It was split off the shard {}: a worker had nothing to do, and that shard's had not begun these runs.",
+            about.split_from
+        ));
+    }
     where_it_is(scene, about, "", &mut draft);
     draft
 }
@@ -88,6 +94,12 @@ fn leased(scene: &Scene<'_>, about: &AboutShard, holder: &Worker, draft: &mut Dr
         draft.say(format!(
             "The worker was drained {} and hands the shard back after the epoch at hand.",
             scene.ago(holder.drained_ms)
+        ));
+    }
+    if !about.wanted_by.is_empty() {
+        draft.say(format!(
+            "Worker {} has nothing to do: {name} is asked to hand back half of the runs that it has not begun.",
+            about.wanted_by
         ));
     }
     if about.study.status.paused_ms > 0 {

@@ -19,6 +19,12 @@ pub(super) fn explain(scene: &Scene<'_>, about: &AboutStudy) -> Draft {
         status.cancelled,
         status.open()
     ));
+    if status.unentered > 0 {
+        draft.say(format!(
+            "It is still being entered: {} to come.",
+            words::doing(status.unentered, "shard", "is", "are")
+        ));
+    }
     if status.state == StudyState::Active {
         in_training(scene, about, &mut draft);
         what_waits(scene, &about.waiting, &mut draft);

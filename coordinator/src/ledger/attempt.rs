@@ -57,3 +57,18 @@ pub(super) fn record_lease_end(
     context.execute(INSERT, values![shard_id, no_place, worker, fence, at_ms, "infrastructure", error, ""])?;
     Ok(())
 }
+
+/// The diary of runs that have gone from one shard to another goes with them, and so does what ended leases that they were under.
+pub(super) fn follow(context: &mut Context<'_>, from: i64, to: i64) -> Result<(), Error> {
+    context.execute(
+        "INSERT INTO attempts (shard_id, place, worker, fence, at_ms, outcome, error, log)
+         SELECT CAST(?2 AS BIGINT), place, worker, fence, at_ms, outcome, error, log FROM attempts
+         WHERE shard_id = ?1 AND (place IS NULL OR place IN (SELECT place FROM runs WHERE shard_id = ?2)) ORDER BY id",
+        values![from, to],
+    )?;
+    context.execute(
+        "DELETE FROM attempts WHERE shard_id = ?1 AND place IN (SELECT place FROM runs WHERE shard_id = ?2)",
+        values![from, to],
+    )?;
+    Ok(())
+}

@@ -40,13 +40,11 @@ struct Row {
 impl Apply for Commit {
     /// False where the lease is stale: then nothing has changed.
     fn apply(&self, context: &mut Context<'_>) -> Result<bool, Error> {
-        let known = context.row(
-            "SELECT parts.shard_id, parts.sha256, parts.size_bytes FROM parts WHERE parts.key = ?1",
-            values![&self.part],
-            |row| Ok((row.int(0)?, row.text(1)?, row.unsigned(2)?)),
-        )?;
-        if let Some((shard_id, sha256, size_bytes)) = known {
-            return self.repeat(context, shard_id, sha256 == self.sha256 && size_bytes == self.size_bytes);
+        let known = context.row("SELECT sha256, size_bytes FROM parts WHERE key = ?1", values![&self.part], |row| {
+            Ok((row.text(0)?, row.unsigned(1)?))
+        })?;
+        if let Some((sha256, size_bytes)) = known {
+            return self.repeat(sha256 == self.sha256 && size_bytes == self.size_bytes);
         }
         let Some(held) = shard::held(context, &self.shard, &self.worker, self.fence)? else { return Ok(false) };
         self.check_part(&held.study)?;
@@ -58,21 +56,16 @@ impl Apply for Commit {
 }
 
 impl Commit {
-    /// A part that is in the ledger already: the same commit, sent again after a lost answer, or a contradiction.
-    fn repeat(&self, context: &mut Context<'_>, shard_id: i64, same: bool) -> Result<bool, Error> {
-        if !same {
-            return Err(Error::Invalid(format!(
-                "the part `{}` was committed before with other bytes; a part is never written twice",
-                self.part
-            )));
+    /// A part that is in the ledger already: the same commit, sent again after a lost answer, or a contradiction. It is the same also
+    /// where runs of it were taken back since, because a part was lost: those are pending, and this is not what makes them done.
+    fn repeat(&self, same: bool) -> Result<bool, Error> {
+        if same {
+            return Ok(true);
         }
-        let rows = self.rows(context, shard_id)?;
-        match self.runs.iter().find(|(run, _)| rows.get(run).is_none_or(|row| row.state != "done")) {
-            Some((run, _)) => {
-                Err(Error::Invalid(format!("the part `{}` was committed before without the run `{run}`", self.part)))
-            }
-            None => Ok(true),
-        }
+        Err(Error::Invalid(format!(
+            "the part `{}` was committed before with other bytes; a part is never written twice",
+            self.part
+        )))
     }
 
     /// A worker may only name keys that its lease gives it.

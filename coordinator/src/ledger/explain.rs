@@ -113,6 +113,10 @@ pub struct AboutShard {
     pub needs: String,
     /// Workers that are given work and have that.
     pub fitting: u64,
+    /// The shard that it was split off; empty where the plan has it.
+    pub split_from: String,
+    /// The worker that has nothing to do and would have some of its runs; of interest while it is leased.
+    pub wanted_by: String,
     /// How many of its runs stand where.
     pub runs: Counts,
     /// What failed on it last, without the log.

@@ -45,6 +45,8 @@ pub struct Renewed {
     pub study: String,
     /// Whether it is to be handed back: the study rests.
     pub hand_back: bool,
+    /// Whether a worker that has nothing to do would have some of its runs.
+    pub wanted: bool,
 }
 
 impl Apply for Heartbeat {
@@ -62,9 +64,12 @@ impl Apply for Heartbeat {
                 "UPDATE shards SET deadline_ms = ?4
                  WHERE key = ?1 AND worker = ?2 AND fence = ?3 AND state = 'leased'
                  RETURNING (SELECT name FROM studies WHERE studies.id = shards.study_id),
-                           (SELECT paused_ms FROM studies WHERE studies.id = shards.study_id)",
+                           (SELECT paused_ms FROM studies WHERE studies.id = shards.study_id), wanted_by",
                 values![&held.shard, &self.worker, held.fence, deadline_ms],
-                |row| Ok(Renewed { study: row.text(0)?, hand_back: row.unsigned(1)? > 0 }),
+                |row| {
+                    let (hand_back, wanted) = (row.unsigned(1)? > 0, !row.text(2)?.is_empty());
+                    Ok(Renewed { study: row.text(0)?, hand_back, wanted })
+                },
             )?;
             leases.push(renewed);
         }

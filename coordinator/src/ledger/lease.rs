@@ -1,4 +1,4 @@
-//! Gives shards to a worker until a deadline.
+//! Gives shards to a worker until a deadline. Where there is none for it, others hear that it would have some of their runs.
 
 use curvefleet_proto::limits::MAX_SHARDS_PER_LEASE;
 
@@ -7,7 +7,7 @@ use super::operation::Apply;
 use super::queue::{Candidate, Queue, Study};
 use super::shard::Delta;
 use super::sql::{Context, values};
-use super::{Error, expire, reuse, shard, workers};
+use super::{Error, expire, queue, reuse, shard, workers};
 
 /// Specifications in one answer stay within this many bytes together, so that the message fits a gRPC frame with room
 /// to spare; a worker asks again for the rest. One shard is given whatever its size.
@@ -30,7 +30,7 @@ pub struct Lease {
     pub session: String,
     /// How many for now.
     pub shards: u32,
-    /// Work to have ahead beyond these, in planned milliseconds of a core; near the end of a study there is none.
+    /// Work to have ahead beyond these, in planned milliseconds of a core; the nearer the end of a study, the less is given.
     pub ahead_ms: u64,
     /// What the worker knows it holds.
     pub known: Option<Known>,
@@ -84,6 +84,9 @@ impl Apply for Lease {
             return Ok(Leased { retry_after_ms: RETRY_AFTER_MS_MAX, drained, ..Leased::default() });
         }
         let leases = self.take(context)?;
+        if leases.is_empty() && self.shards > 0 {
+            queue::want(context, &self.worker, u64::from(self.shards))?;
+        }
         let retry_after_ms = if leases.is_empty() { retry_after_ms(context)? } else { 0 };
         Ok(Leased { leases, retry_after_ms, drained })
     }
@@ -118,8 +121,9 @@ impl Lease {
 
     fn take(&self, context: &mut Context<'_>) -> Result<Vec<Given>, Error> {
         let mut queue = Queue::open(context, &self.worker)?;
+        let mut ahead = Ahead::open(context, self)?;
         let mut leases: Vec<Given> = Vec::new();
-        let (mut bytes, mut ahead_ms, mut reserve) = (0, 0_u64, None);
+        let mut bytes = 0;
         loop {
             let now = u64::from(self.shards).saturating_sub(leases.len() as u64);
             if now == 0 && (self.ahead_ms == 0 || leases.len() >= MAX_SHARDS_PER_LEASE as usize) {
@@ -128,8 +132,7 @@ impl Lease {
             let Some((study, candidates)) = queue.next(context, now.max(1))? else { return Ok(leases) };
             for candidate in candidates {
                 let is_ahead = leases.len() >= self.shards as usize;
-                let work_ms = candidate.work_ms;
-                if is_ahead && (ahead_ms + work_ms > self.ahead_ms || !is_plentiful(context, study, &mut reserve)?) {
+                if is_ahead && !ahead.has_room(study, &candidate) {
                     return Ok(leases);
                 }
                 if !leases.is_empty() && bytes + candidate.spec_json.len() > MAX_SPEC_BYTES {
@@ -138,9 +141,9 @@ impl Lease {
                 if adopt(context, study.id, candidate.id)? {
                     continue;
                 }
-                ahead_ms += if is_ahead { work_ms } else { 0 };
                 bytes += candidate.spec_json.len();
-                study.gave(work_ms);
+                study.gave(candidate.work_ms);
+                ahead.gave(&candidate, is_ahead);
                 leases.push(self.give(context, &study.name, candidate)?);
             }
         }
@@ -149,7 +152,8 @@ impl Lease {
     fn give(&self, context: &mut Context<'_>, study: &str, candidate: Candidate) -> Result<Given, Error> {
         let deadline_ms = context.now_ms.saturating_add(context.settings.lease_ms);
         let fence = context.row(
-            "UPDATE shards SET state = 'leased', fence = fence + 1, worker = ?2, deadline_ms = ?3, leased_ms = ?4, avoid = ''
+            "UPDATE shards SET state = 'leased', fence = fence + 1, worker = ?2, deadline_ms = ?3, leased_ms = ?4, avoid = '',
+               wanted_by = '', spent = 0
              WHERE id = ?1 RETURNING fence, work_ms",
             values![candidate.id, &self.worker, deadline_ms, context.now_ms],
             |row| Ok((row.unsigned(0)?, row.unsigned(1)?)),
@@ -165,18 +169,44 @@ impl Lease {
     }
 }
 
-/// Whether so many shards of the study wait that a worker may have some ahead: more than the fleet has slots. `reserve` is the
-/// number of these, once it is known.
-fn is_plentiful(context: &mut Context<'_>, study: &Study, reserve: &mut Option<u64>) -> Result<bool, Error> {
-    let slots = match *reserve {
-        Some(slots) => slots,
-        None => {
-            let slots = workers::slots(context)?;
-            *reserve = Some(slots);
-            slots
+/// How much a worker has, and may have beyond what it can begin.
+struct Ahead {
+    /// Left of the work that it asked for, in planned milliseconds of a core.
+    left_ms: u64,
+    /// Runs to do that it holds.
+    held: u64,
+    /// Its slots, and all workers'.
+    own_slots: u64,
+    all_slots: u64,
+}
+
+impl Ahead {
+    fn open(context: &mut Context<'_>, lease: &Lease) -> Result<Ahead, Error> {
+        if lease.ahead_ms == 0 {
+            return Ok(Ahead { left_ms: 0, held: 0, own_slots: 0, all_slots: 1 });
         }
-    };
-    Ok(study.waiting(context, slots.saturating_add(1))? > slots)
+        let (own_slots, all_slots) = workers::slots(context, &lease.worker)?;
+        let held = context.row(
+            "SELECT CAST(COALESCE(SUM(open), 0) AS BIGINT) FROM shards WHERE worker = ?1 AND state = 'leased'",
+            values![&lease.worker],
+            |row| row.unsigned(0),
+        )?;
+        Ok(Ahead { left_ms: lease.ahead_ms, held: held.unwrap_or_default(), own_slots, all_slots })
+    }
+
+    /// Whether a shard may be given ahead: no worker holds more than half of its share of what is left of the study, so that the end
+    /// of a study finds all of them at work.
+    fn has_room(&self, study: &Study, candidate: &Candidate) -> bool {
+        let held = self.held.saturating_add(candidate.open);
+        let is_fair =
+            2 * u128::from(held) * u128::from(self.all_slots) <= u128::from(study.open) * u128::from(self.own_slots);
+        candidate.work_ms <= self.left_ms && is_fair
+    }
+
+    fn gave(&mut self, candidate: &Candidate, is_ahead: bool) {
+        self.held = self.held.saturating_add(candidate.open);
+        self.left_ms -= if is_ahead { candidate.work_ms } else { 0 };
+    }
 }
 
 /// Takes over what was done in other studies since; true if that leaves nothing to train.

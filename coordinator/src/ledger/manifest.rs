@@ -140,15 +140,15 @@ impl Apply for ReadPage {
             .unwrap_or_default();
         let (shard, run) = self.after.map_or((0, -1), |(shard, run)| (clamp(shard), clamp(run)));
         let rows = context.rows(
-            "SELECT shards.place, runs.place, runs.key, data, condition, labels, model, seed, shards.key, runs.state,
+            "SELECT shards.plan_place, runs.place, runs.key, data, condition, labels, model, seed, shards.key, runs.state,
                     attempts, error, runs.worker,
                     COALESCE(compactions.key, parts.key), COALESCE(compactions.size_bytes, parts.size_bytes),
                     COALESCE(compactions.sha256, parts.sha256), parts.fence, parts.worker, parts.committed_ms, parts.id
              FROM shards JOIN runs ON runs.shard_id = shards.id LEFT JOIN parts ON parts.id = runs.part_id
                LEFT JOIN compactions ON compactions.id = parts.compaction_id
-             WHERE shards.study_id = ?1 AND shards.place >= ?2 AND (shards.place > ?2 OR runs.place > ?3)
+             WHERE shards.study_id = ?1 AND shards.plan_place >= ?2 AND (shards.plan_place > ?2 OR runs.place > ?3)
                AND runs.state IN ('done', 'failed')
-             ORDER BY shards.place, runs.place LIMIT ?4",
+             ORDER BY shards.plan_place, runs.place LIMIT ?4",
             values![study_id, shard, run, self.limit],
             read,
         )?;

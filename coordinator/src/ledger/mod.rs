@@ -4,8 +4,9 @@
 //! request, its reply and the SQL that carries it out. The SQL is plain and speaks to the database through the small
 //! seam in `sql`, so that a database needs that seam, its migrations and nothing else.
 //!
-//! - Operations: [`submit`], [`lease`], [`heartbeat`], [`commit`], [`fail`], [`release`], [`expire`], [`cancel`],
-//!   [`retry`], [`lose`] (lost parts), [`register`], [`workers`] (their list), [`study`] (status), [`runs`] and [`logs`] (listings), [`check`],
+//! - Operations: [`submit`], [`enter`] (the shards of a large study, some at a time), [`lease`], [`heartbeat`], [`commit`], [`fail`],
+//!   [`release`], [`split`] (runs that others train), [`expire`], [`cancel`], [`retry`], [`lose`] (lost parts), [`register`],
+//!   [`workers`] (their list), [`study`] (status), [`runs`] and [`logs`] (listings), [`check`],
 //!   [`manifest`] (rows for the manifest in the store), [`compact`] (small parts that become a large one), [`tokens`] (who may ask)
 //! - Shared steps: `shard` (where a shard goes when its runs have changed), `reuse` (runs done in other studies),
 //!   `attempt` and `audit` (the two diaries), [`origin`] (how parts were trained), [`backoff`]
@@ -44,6 +45,8 @@
 //! - A run that fails by its own fault stays pending with one attempt more and is *tried* under that fence: its worker
 //!   goes on with the shard's other runs. When no untried run is left, the lease ends; if tried runs remain, the shard
 //!   waits out a backoff and is leased again with them. At the last attempt the run is set aside as failed instead.
+//! - Runs that its worker has not begun may leave a leased shard, for a worker that has nothing to do: a new shard carries them on. The
+//!   lease and what is committed under it stay what they are.
 //! - A worker reports an infrastructure failure when it cannot go on with the shard: the lease ends at once, so it
 //!   commits what it has finished before.
 //! - Cancelling or stopping a study closes its shards; their workers learn of it at their next heartbeat.
@@ -59,6 +62,7 @@ pub mod commit;
 pub mod compact;
 pub mod direct;
 pub mod drain;
+pub mod enter;
 pub mod error;
 pub mod expire;
 pub mod explain;
@@ -79,6 +83,7 @@ pub mod retry;
 mod reuse;
 pub mod runs;
 mod shard;
+pub mod split;
 mod sql;
 pub mod sqlite;
 pub mod state;
@@ -105,11 +110,13 @@ pub struct Settings {
     pub lease_ms: u64,
     /// Attempts held against a run before it is set aside; at least 1.
     pub max_attempts: u32,
+    /// Runs of a study that are entered in one transaction; of the first shard, if it has more.
+    pub runs_entered_at_once: u32,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { lease_ms: 60_000, max_attempts: MAX_ATTEMPTS }
+        Settings { lease_ms: 60_000, max_attempts: MAX_ATTEMPTS, runs_entered_at_once: enter::RUNS_AT_ONCE }
     }
 }
 

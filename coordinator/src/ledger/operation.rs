@@ -2,8 +2,8 @@
 
 use super::sql::Context;
 use super::{
-    Error, audit, cancel, check, commit, compact, drain, expire, explain, fail, heartbeat, lease, logs, lose, manifest,
-    pause, register, release, retry, runs, study, submit, tokens, workers,
+    Error, audit, cancel, check, commit, compact, drain, enter, expire, explain, fail, heartbeat, lease, logs, lose,
+    manifest, pause, register, release, retry, runs, split, study, submit, tokens, workers,
 };
 
 /// A request with the answer that belongs to it.
@@ -66,6 +66,8 @@ macro_rules! operations {
 
 operations! {
     Submit: submit::Submit => submit::Submitted,
+    Enter: enter::Enter => enter::Entered,
+    ListUnentered: enter::ListUnentered => Vec<enter::Unentered>,
     CheckRuns: check::CheckRuns => Vec<String>,
     ListStudies: study::ListStudies => Vec<study::Status>,
     GetStudy: study::GetStudy => study::Study,
@@ -88,6 +90,7 @@ operations! {
     Commit: commit::Commit => bool,
     Fail: fail::Fail => bool,
     Release: release::Release => u32,
+    Split: split::Split => bool,
     Expire: expire::Expire => u64,
     StaleManifests: manifest::StaleManifests => Vec<manifest::Stale>,
     ManifestPage: manifest::ReadPage => manifest::Page,
@@ -113,6 +116,7 @@ impl Request {
         match self {
             Request::Commit(commit) => commit.runs.len(),
             Request::EndCompaction(end) => end.made.as_ref().map_or(1, |made| made.sources.len()),
+            Request::Submit(_) | Request::Enter(_) => enter::RUNS_AT_ONCE as usize,
             _ => 1,
         }
     }
@@ -121,6 +125,7 @@ impl Request {
     pub(super) fn is_read(&self) -> bool {
         match self {
             Request::CheckRuns(_)
+            | Request::ListUnentered(_)
             | Request::ListStudies(_)
             | Request::GetStudy(_)
             | Request::StudyStatus(_)
@@ -135,6 +140,7 @@ impl Request {
             | Request::ListMoved(_)
             | Request::ManifestPage(_) => true,
             Request::Submit(_)
+            | Request::Enter(_)
             | Request::Cancel(_)
             | Request::Retry(_)
             | Request::Pause(_)
@@ -147,6 +153,7 @@ impl Request {
             | Request::Commit(_)
             | Request::Fail(_)
             | Request::Release(_)
+            | Request::Split(_)
             | Request::Expire(_)
             | Request::ManifestClaim(_)
             | Request::ManifestAbandon(_)
@@ -167,8 +174,9 @@ impl Reply {
             Reply::Expire(expired) => *expired > 0,
             Reply::Release(released) => *released > 0,
             Reply::EndCompaction(moved) => *moved > 0,
-            Reply::Commit(accepted) | Reply::Fail(accepted) => *accepted,
+            Reply::Commit(accepted) | Reply::Fail(accepted) | Reply::Split(accepted) => *accepted,
             Reply::Submit(_)
+            | Reply::Enter(_)
             | Reply::Cancel(_)
             | Reply::Retry(_)
             | Reply::Pause(_)
@@ -176,6 +184,7 @@ impl Reply {
             | Reply::Lose(_)
             | Reply::ManifestWritten(_) => true,
             Reply::CheckRuns(_)
+            | Reply::ListUnentered(_)
             | Reply::ListStudies(_)
             | Reply::GetStudy(_)
             | Reply::StudyStatus(_)

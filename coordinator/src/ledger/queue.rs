@@ -1,5 +1,6 @@
 //! Which shards come next: studies of higher priority first; those of the same priority share the workers, the next shard coming
-//! from the one that has least work leased out; within a study those that the worker has all that is needed for, by plan.
+//! from the one that has least work leased out; within a study those that the worker has all that is needed for, by plan. And which
+//! shards a worker would share that has nothing to do.
 
 use curvefleet_proto::requirement::{Capabilities, Requirement};
 
@@ -22,6 +23,8 @@ pub(super) struct Study {
     pub id: i64,
     /// Its name.
     pub name: String,
+    /// Its runs that are to be done.
+    pub open: u64,
     priority: i64,
     /// Work of its shards that are leased, in milliseconds of a core; not counted where no other study has its priority.
     leased_ms: u64,
@@ -37,7 +40,9 @@ pub(super) struct Candidate {
     pub key: String,
     /// JSON of its specification.
     pub spec_json: String,
-    /// Planned work of its pending runs, in milliseconds of a core.
+    /// Its pending runs.
+    pub open: u64,
+    /// Their planned work, in milliseconds of a core.
     pub work_ms: u64,
 }
 
@@ -88,16 +93,6 @@ impl Study {
     pub fn gave(&mut self, work_ms: u64) {
         self.leased_ms = self.leased_ms.saturating_add(work_ms);
     }
-
-    /// Shards that wait, counted up to `most`.
-    pub fn waiting(&self, context: &mut Context<'_>, most: u64) -> Result<u64, Error> {
-        let waiting = context.row(
-            "SELECT COUNT(*) FROM (SELECT 1 FROM shards WHERE study_id = ?1 AND state = 'pending' LIMIT ?2) AS waiting",
-            values![self.id, most],
-            |row| row.unsigned(0),
-        )?;
-        Ok(waiting.unwrap_or_default())
-    }
 }
 
 /// The place of the study whose turn it is.
@@ -108,12 +103,12 @@ fn least_served(class: &[Study]) -> Option<usize> {
 
 fn studies(context: &mut Context<'_>, worker: &str) -> Result<Vec<Study>, Error> {
     let rows = context.rows(
-        "SELECT id, name, priority, requirements FROM studies WHERE state = 'active' AND paused_ms = 0
+        "SELECT id, name, priority, requirements, planned - done - failed - cancelled FROM studies WHERE state = 'active' AND paused_ms = 0
          ORDER BY priority DESC, id",
         values![],
         |row| {
-            let study =
-                Study { id: row.int(0)?, name: row.text(1)?, priority: row.int(2)?, leased_ms: 0, meets: vec![0] };
+            let (id, name, priority, open) = (row.int(0)?, row.text(1)?, row.int(2)?, row.unsigned(4)?);
+            let study = Study { id, name, open, priority, leased_ms: 0, meets: vec![0] };
             Ok((study, row.text(3)?))
         },
     )?;
@@ -164,13 +159,14 @@ fn candidates(
 ) -> Result<Vec<Candidate>, Error> {
     while let [requires, ..] = study.meets[..] {
         let found = context.rows(
-            "SELECT id, key, spec_json, open * work_ms FROM shards JOIN shard_specs ON shard_specs.shard_id = shards.id
+            "SELECT id, key, spec_json, open, open * work_ms FROM shards JOIN shard_specs ON shard_specs.shard_id = shards.id
              WHERE study_id = ?1 AND requires = ?6 AND state = 'pending' AND not_before_ms <= ?2
                AND (avoid <> ?4 OR not_before_ms <= ?5)
              ORDER BY place LIMIT ?3",
             values![study.id, context.now_ms, wanted, worker, forgotten_ms, requires],
             |row| {
-                Ok(Candidate { id: row.int(0)?, key: row.text(1)?, spec_json: row.text(2)?, work_ms: row.unsigned(3)? })
+                let (id, key, spec_json) = (row.int(0)?, row.text(1)?, row.text(2)?);
+                Ok(Candidate { id, key, spec_json, open: row.unsigned(3)?, work_ms: row.unsigned(4)? })
             },
         )?;
         if !found.is_empty() {
@@ -179,6 +175,35 @@ fn candidates(
         study.meets.remove(0);
     }
     Ok(Vec::new())
+}
+
+/// Takes note that a worker has nothing to do: of as many shards as it has slots free it would have some runs, of those with the most
+/// work first. Their holders hear of it with their next heartbeats.
+pub(super) fn want(context: &mut Context<'_>, worker: &str, slots: u64) -> Result<(), Error> {
+    let wanted = context.row(
+        "SELECT COUNT(*) FROM shards WHERE wanted_by = ?1 AND wanted_by <> '' AND state = 'leased'",
+        values![worker],
+        |row| row.unsigned(0),
+    )?;
+    let mut left = slots.saturating_sub(wanted.unwrap_or_default());
+    if left == 0 {
+        return Ok(());
+    }
+    for study in studies(context, worker)? {
+        for requires in study.meets {
+            left -= context.execute(
+                "UPDATE shards SET wanted_by = ?1 WHERE id IN
+                   (SELECT id FROM shards WHERE study_id = ?2 AND requires = ?3
+                    AND state = 'leased' AND wanted_by = '' AND spent = 0
+                    ORDER BY open * work_ms DESC, id LIMIT ?4)",
+                values![worker, study.id, requires, left],
+            )?;
+            if left == 0 {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether shards that failed on this worker wait for no other, because none is there.

@@ -9,7 +9,7 @@ use super::study::id_of;
 /// A page stays within this many bytes of errors, so that it fits a gRPC message also where every run failed at length.
 const MAX_ERRORS_BYTES: usize = curvefleet_proto::limits::MAX_MESSAGE_BYTES / 4;
 
-/// Where a run stands in its study's plan: the shard's place, and the run's place in the shard.
+/// Where a run stands in its study's plan: the planned shard's place, and the run's place in that shard.
 pub type Place = (u64, u64);
 
 /// Asks for a page of runs.
@@ -72,14 +72,14 @@ impl Apply for ListRuns {
         let (shard, run) = self.after.map_or((0, -1), |(shard, run)| (clamp(shard), clamp(run)));
         let state = self.state.map_or("", RunState::as_str);
         let rows = context.rows(
-            "SELECT shards.place, runs.place, runs.key, shards.key, data, condition, labels, model, seed, runs.state,
+            "SELECT shards.plan_place, runs.place, runs.key, shards.key, data, condition, labels, model, seed, runs.state,
                     attempts, error, COALESCE((SELECT COALESCE(compactions.key, parts.key) FROM parts
                       LEFT JOIN compactions ON compactions.id = parts.compaction_id WHERE parts.id = runs.part_id), ''),
                     runs.worker
              FROM shards JOIN runs ON runs.shard_id = shards.id
-             WHERE shards.study_id = ?1 AND shards.place >= ?2 AND (shards.place > ?2 OR runs.place > ?3)
+             WHERE shards.study_id = ?1 AND shards.plan_place >= ?2 AND (shards.plan_place > ?2 OR runs.place > ?3)
                AND (?4 = '' OR runs.state = ?4)
-             ORDER BY shards.place, runs.place LIMIT ?5",
+             ORDER BY shards.plan_place, runs.place LIMIT ?5",
             values![study_id, shard, run, state, self.limit],
             read,
         )?;

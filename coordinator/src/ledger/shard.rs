@@ -122,7 +122,7 @@ pub(super) fn lose_lease(
 }
 
 /// By how much a study's counters change.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Delta {
     /// Runs done.
     pub done: i64,

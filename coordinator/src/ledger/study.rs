@@ -68,6 +68,8 @@ pub struct Status {
     pub manifest_runs: u64,
     /// Whether the manifest in the store shows all that the ledger knows.
     pub manifest_current: bool,
+    /// Shards of its plan that are not in the ledger yet: it is still being entered.
+    pub unentered: u64,
     /// What runs that wait need and no worker that is given work has, in words; empty where some worker fits.
     pub unmet: Vec<String>,
 }
@@ -87,7 +89,7 @@ macro_rules! select_status {
                     CAST((SELECT COALESCE(SUM(open), 0) FROM shards
                           WHERE shards.study_id = studies.id AND shards.state = 'leased') AS BIGINT),
                     epochs_per_run, submitted_ms, ended_ms, manifest_runs, changes - manifest_changes,
-                    priority, paused_ms, requirements, id
+                    priority, paused_ms, requirements, id, unentered
              FROM studies ",
             $rest
         )
@@ -116,6 +118,7 @@ fn read_status(row: &dyn Row) -> Result<Unchecked, Error> {
         manifest_current: row.int(13)? == 0,
         priority: row.int(14)?.try_into().unwrap_or(0),
         paused_ms: row.unsigned(15)?,
+        unentered: row.unsigned(18)?,
         unmet: Vec::new(),
     };
     Ok((status, row.text(16)?, row.int(17)?))

@@ -89,14 +89,15 @@ pub(super) fn working(context: &mut Context<'_>) -> Result<Vec<Worker>, Error> {
     )
 }
 
-/// How many runs the workers that are given work train at the same time.
-pub(super) fn slots(context: &mut Context<'_>) -> Result<u64, Error> {
+/// How many runs are trained at the same time: by one worker, and by all that are given work.
+pub(super) fn slots(context: &mut Context<'_>, worker: &str) -> Result<(u64, u64), Error> {
     let alive_since_ms = alive_since_ms(context);
     let slots = context.row(
-        "SELECT CAST(COALESCE(SUM(slots), 0) AS BIGINT) FROM workers
-         WHERE last_seen_ms >= ?1 AND left_ms = 0 AND drained_ms = 0",
-        values![alive_since_ms],
-        |row| row.unsigned(0),
+        "SELECT CAST(COALESCE(SUM(CASE WHEN name = ?2 THEN slots ELSE 0 END), 0) AS BIGINT),
+                CAST(COALESCE(SUM(slots), 0) AS BIGINT)
+         FROM workers WHERE last_seen_ms >= ?1 AND left_ms = 0 AND drained_ms = 0",
+        values![alive_since_ms, worker],
+        |row| Ok((row.unsigned(0)?, row.unsigned(1)?)),
     )?;
     Ok(slots.unwrap_or_default())
 }

@@ -14,9 +14,9 @@ use crate::clock::Clock;
 const QUEUE_REQUESTS: usize = 4_096;
 /// Signs of life in one transaction at most.
 const BATCH_URGENT_MAX: usize = 1_024;
-/// Other work in one transaction, counted in runs: at some 20 µs each it takes about as long as waiting for a slow disk does, and no
+/// Other work in one transaction, counted in runs: at some 20 µs each it takes about twice as long as waiting for a slow disk does, and no
 /// transaction is longer than this by more than one request.
-const BATCH_RUNS: usize = 2_000;
+const BATCH_RUNS: usize = 1_000;
 
 /// A request and where its answer goes.
 struct Waiting {

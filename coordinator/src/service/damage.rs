@@ -38,7 +38,7 @@ pub(super) async fn retry(
 
 /// What is wrong with a part in the store, as half a sentence; `None` if it is as it was committed. A store that fails says nothing
 /// about the part.
-async fn damage(core: &Core, part: &CommittedPart) -> Result<Option<String>, Status> {
+pub(super) async fn damage(core: &Core, part: &CommittedPart) -> Result<Option<String>, Status> {
     let fails = |error| Status::unavailable(format!("the store {} fails: {error}", core.store.url()));
     let object = match core.store.objects().get(&part.key.as_str().into()).await {
         Ok(object) => object,

@@ -60,14 +60,17 @@ async fn answer(core: &Core, caller: &Caller, request: HeartbeatRequest) -> Resu
     let leases = held.iter().cloned().map(lease).collect::<Result<Vec<_>, _>>()?;
     let heartbeat = Heartbeat { worker: worker.clone(), session, held: leases };
     let heard = core.ledger.ask(heartbeat).await.map_err(refuse::ledger)?;
-    let (mut revoked, mut hand_back, mut training) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut revoked, mut hand_back, mut wanted, mut training) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (held, renewed) in held.into_iter().zip(heard.leases) {
-        let Some(Renewed { study, hand_back: is_unwanted }) = renewed else {
+        let Some(Renewed { study, hand_back: is_unwanted, wanted: is_wanted }) = renewed else {
             revoked.push(held.shard);
             continue;
         };
         if is_unwanted {
             hand_back.push(held.shard.clone());
+        }
+        if is_wanted {
+            wanted.push(held.shard.clone());
         }
         if !held.run.is_empty() {
             training.push(Training {
@@ -86,5 +89,6 @@ async fn answer(core: &Core, caller: &Caller, request: HeartbeatRequest) -> Resu
         hand_back,
         drained: heard.drained,
         superseded: heard.superseded,
+        wanted,
     })
 }

@@ -5,6 +5,7 @@
 //! - [`worker`]: the service for workers; [`heartbeat`] holds its stream
 //! - [`token`]: the service for who may use the coordinator
 //! - [`damage`]: reads parts that are said to be damaged, and retries their runs
+//! - [`reused`]: reads the parts that a new study's reused runs lie in
 //! - [`check`]: bounds on names, ids and counts
 //! - [`message`]: from the ledger's answers to messages
 //! - [`refuse`]: from errors to gRPC statuses
@@ -14,6 +15,7 @@ mod damage;
 mod heartbeat;
 mod message;
 mod refuse;
+mod reused;
 mod study;
 mod submit;
 mod token;
@@ -90,6 +92,7 @@ pub fn check_message(method: &str, message: &[u8]) -> Result<(), tonic::Status> 
         "Commit" => worker::commit(decoded(message)?).map(drop),
         "Fail" => worker::fail(decoded(message)?).map(drop),
         "Release" => worker::leases(decoded::<v1::ReleaseRequest>(message)?.held).map(drop),
+        "Split" => worker::split(decoded(message)?).map(drop),
         "ListRuns" => study::list_runs(decoded(message)?).map(drop),
         "SubmitStudy" => submit::check(&decoded::<v1::SubmitStudyRequest>(message)?.study_toml).map(drop),
         other => Err(tonic::Status::unimplemented(format!("`{other}` is not among the methods that are checked"))),

@@ -9,7 +9,7 @@ use curvefleet_proto::v1::{
     DrainWorkerResponse, ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, GetLogsRequest,
     GetLogsResponse, GetStudyRequest, GetStudyResponse, ListAuditRequest, ListAuditResponse, ListMovedPartsRequest,
     ListMovedPartsResponse, ListRunsRequest, ListRunsResponse, ListStudiesRequest, ListStudiesResponse,
-    ListWorkersRequest, ListWorkersResponse, PauseStudyRequest, PauseStudyResponse, PrioritizeStudyRequest,
+    ListWorkersRequest, ListWorkersResponse, MovedPart, PauseStudyRequest, PauseStudyResponse, PrioritizeStudyRequest,
     PrioritizeStudyResponse, ResumeStudyRequest, ResumeStudyResponse, RetryDamagedRequest, RetryDamagedResponse,
     RetryStudyRequest, RetryStudyResponse, StudyStatus, SubmitStudyRequest, SubmitStudyResponse, UndrainWorkerRequest,
     UndrainWorkerResponse, WatchStudyRequest, WatchStudyResponse, WorkerStatus, WriteManifestRequest,

@@ -10,7 +10,8 @@ use curvefleet_proto::v1::SubmitStudyResponse;
 use object_store::ObjectStoreExt as _;
 use tonic::Status;
 
-use super::{Core, check, message, refuse};
+use super::{Core, check, message, refuse, reused};
+use crate::entering;
 use crate::ledger::Error;
 use crate::ledger::study::StudyStatus;
 use crate::ledger::submit::Submit;
@@ -19,22 +20,27 @@ use crate::ledger::submit::Submit;
 pub(super) async fn submit(core: &Core, text: &str, who: String) -> Result<SubmitStudyResponse, Status> {
     let (study, toml) = check(text)?;
     let hash = sha256_hex(toml.as_bytes());
-    let _submitting = core.submitting.lock().await;
+    let submitting = core.submitting.lock().await;
     if !is_known(core, &study.name, &hash).await? {
         check_data(core, &study).await?;
         let key = study_key(&study.name);
         let put = core.store.objects().put(&key.as_str().into(), toml.clone().into()).await;
         put.map_err(|error| Status::unavailable(format!("the store does not take `{key}`: {error}")))?;
     }
-    let name = study.name.clone();
-    let submit = Submit { study: Arc::new(study), toml, hash, who };
+    let (name, study) = (study.name.clone(), Arc::new(study));
+    let submit = Submit { study: study.clone(), toml, hash: hash.clone(), who };
     let submitted = core.ledger.ask(submit).await.map_err(refuse::ledger)?;
-    tracing::info!(study = name, existed = submitted.existed, reused = submitted.reused, "took the study");
-    Ok(SubmitStudyResponse {
-        status: Some(message::status(core, submitted.status)),
-        existed: submitted.existed,
-        reused: submitted.reused,
-    })
+    drop(submitting);
+    let (ledger, entered) = (core.ledger.clone(), submitted.entered);
+    // A task of its own: it goes on where the client does not wait for it.
+    let entering = tokio::spawn(async move { entering::enter(&ledger, study, &hash, entered).await });
+    let entered = entering.await.map_err(|error| Status::internal(error.to_string()))?.map_err(refuse::ledger)?;
+    let reused = if submitted.existed { 0 } else { entered.reused };
+    tracing::info!(study = name, existed = submitted.existed, reused, "took the study");
+    let damaged = if reused > 0 { reused::damaged(core, &name).await } else { Vec::new() };
+    let status = core.ledger.ask(StudyStatus { name }).await.map_err(refuse::ledger)?;
+    let (existed, status) = (submitted.existed, Some(message::status(core, status)));
+    Ok(SubmitStudyResponse { status, existed, reused, damaged_parts: damaged.len() as u64 })
 }
 
 /// The study in a text that can be planned, and the text in which it is kept.

@@ -10,7 +10,7 @@ use curvefleet_proto::requirement::Capabilities;
 use curvefleet_proto::v1::worker_service_server::WorkerService;
 use curvefleet_proto::v1::{
     self, CommitRequest, CommitResponse, FailRequest, FailResponse, HeartbeatRequest, HeartbeatResponse, LeaseRequest,
-    LeaseResponse, RegisterRequest, RegisterResponse, ReleaseRequest, ReleaseResponse,
+    LeaseResponse, RegisterRequest, RegisterResponse, ReleaseRequest, ReleaseResponse, SplitRequest, SplitResponse,
 };
 use tonic::{Request, Response, Status, Streaming};
 
@@ -23,6 +23,7 @@ use crate::ledger::lease::{Known, Lease};
 use crate::ledger::origin::{Origin, Provenance, Trained};
 use crate::ledger::register::Register;
 use crate::ledger::release::Release;
+use crate::ledger::split::Split;
 
 /// Heartbeats per lease, so that several may be lost before a lease is.
 const HEARTBEATS_PER_LEASE: u64 = 4;
@@ -127,6 +128,16 @@ impl WorkerService for WorkerApi {
         tracing::info!(worker, released, "the worker hands leases back");
         Ok(Response::new(ReleaseResponse { released }))
     }
+
+    async fn split(&self, request: Request<SplitRequest>) -> Result<Response<SplitResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let mut split = split(request.into_inner())?;
+        split.worker = worker_name(&caller, &split.worker)?;
+        let Split { worker, shard, fence, runs } = split.clone();
+        let accepted = self.core.ledger.ask(split).await.map_err(refuse::ledger)?;
+        tracing::debug!(shard, worker, fence, runs = runs.len(), accepted, "runs that have not begun are handed back");
+        Ok(Response::new(SplitResponse { accepted }))
+    }
 }
 
 /// The name in the fleet of the worker that sent a message; the one that it calls itself is checked.
@@ -195,14 +206,22 @@ fn origin_of(origin: v1::Origin) -> Result<Origin, Status> {
         check::sha256("the study's `study_sha256`", &study_sha256)?;
     }
     check::sha256("the data set's `data_sha256`", &data_sha256)?;
-    check::name("the worker's version", &version)?;
-    check::name("the worker's `git_commit`", &git_commit)?;
-    check::name("the worker's backend", &backend)?;
-    check::name("the worker's device", &device)?;
+    // Empty where a worker does not know it: a curve is not refused for that.
+    for (what, text) in [("version", &version), ("git commit", &git_commit), ("backend", &backend), ("device", &device)]
+    {
+        check::text(&format!("the worker's {what}"), text, MAX_NAME_BYTES)?;
+    }
     check::count("the commit", cpu_features.len(), MAX_CPU_FEATURES, "features of a processor")?;
     cpu_features.iter().try_for_each(|feature| check::name("the processor's feature", feature))?;
     let cpu_features = cpu_features.join(" ");
     Ok(Origin { study_sha256, data_sha256, version, git_commit, backend, device, cpu_features })
+}
+
+pub(super) fn split(request: SplitRequest) -> Result<Split, Status> {
+    let SplitRequest { worker, shard, fence, runs } = request;
+    check::name("the shard's id", &shard)?;
+    check::count("the request", runs.len(), MAX_RUNS_PER_SHARD as usize, "runs")?;
+    Ok(Split { worker, shard, fence, runs })
 }
 
 pub(super) fn fail(request: FailRequest) -> Result<Fail, Status> {

@@ -2,12 +2,19 @@
 
 use curvefleet_coordinator::ledger::sqlite::{BackupError, backup};
 use curvefleet_coordinator::ledger::study::{ListStudies, Status};
+use curvefleet_coordinator::ledger::submit::Submit;
 use curvefleet_coordinator::ledger::{Ledger, Operation, SqliteLedger};
 
-use crate::bench::{SETTINGS, study};
+use crate::bench::{SETTINGS, enter_of, study};
 
 fn ask<O: Operation>(ledger: &mut SqliteLedger, operation: O) -> O::Answer {
     O::answer(ledger.transact(1_000, vec![operation.into()]).remove(0).unwrap()).unwrap()
+}
+
+fn submit(ledger: &mut SqliteLedger, study: Submit) {
+    let enter = enter_of(&study);
+    ask(ledger, study);
+    while ask(ledger, enter.clone()).left > 0 {}
 }
 
 fn studies(path: &std::path::Path) -> Vec<Status> {
@@ -20,7 +27,7 @@ fn a_copy_made_while_the_ledger_is_written_is_the_state_after_one_commit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.sqlite");
     let mut ledger = SqliteLedger::open(&path, SETTINGS).unwrap();
-    ask(&mut ledger, study("s0", "40", 4));
+    submit(&mut ledger, study("s0", "40", 4));
     let over = std::sync::atomic::AtomicBool::new(false);
     let copies = std::thread::scope(|scope| {
         let copies = scope.spawn(|| {
@@ -71,7 +78,7 @@ fn a_damaged_ledger_is_not_backed_up_as_if_it_were_whole() {
     let folder = tempfile::tempdir().unwrap();
     let (path, copy) = (folder.path().join("ledger.sqlite"), folder.path().join("copy"));
     let mut ledger = SqliteLedger::open(&path, SETTINGS).unwrap();
-    ask(&mut ledger, study("one", "40", 4));
+    submit(&mut ledger, study("one", "40", 4));
     drop(ledger);
     let mut bytes = std::fs::read(&path).unwrap();
     let middle = bytes.len() / 2 / 4_096 * 4_096;

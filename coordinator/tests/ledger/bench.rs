@@ -7,6 +7,7 @@ use std::sync::Arc;
 use curvefleet_coordinator::ledger::audit::Entry;
 use curvefleet_coordinator::ledger::backoff::FIRST_MS;
 use curvefleet_coordinator::ledger::commit::Commit;
+use curvefleet_coordinator::ledger::enter::Enter;
 use curvefleet_coordinator::ledger::expire::Expire;
 use curvefleet_coordinator::ledger::explain::{About, Standing};
 use curvefleet_coordinator::ledger::fail::Fail;
@@ -29,7 +30,7 @@ use crate::model::Model;
 use crate::proxy::{Cut, Proxy};
 
 /// The settings that the cases count with.
-pub const SETTINGS: Settings = Settings { lease_ms: 60_000, max_attempts: 3 };
+pub const SETTINGS: Settings = Settings { lease_ms: 60_000, max_attempts: 3, runs_entered_at_once: 4 };
 
 pub struct Bench {
     database: Box<dyn Database>,
@@ -57,6 +58,11 @@ pub fn study_that(name: &str, seeds: &str, shard_size: u32, parts: &str) -> Subm
     let study = parse(&text).and_then(|parsed| parsed.resolve_stored()).unwrap();
     let toml = study.to_toml().unwrap();
     Submit { hash: sha256_hex(toml.as_bytes()), toml, study: Arc::new(study), who: "test".to_string() }
+}
+
+/// The request for the next shards of a study.
+pub fn enter_of(submit: &Submit) -> Enter {
+    Enter { study: submit.study.clone(), hash: submit.hash.clone() }
 }
 
 /// The introduction of a worker with one slot that does not say what it has.
@@ -188,9 +194,20 @@ impl Bench {
         self.transact(vec![operation.into()]).remove(0).map(|reply| O::answer(reply).unwrap())
     }
 
+    /// Submits a study and enters all of it.
+    pub fn submit(&mut self, submit: Submit) -> Result<Submitted, Error> {
+        let enter = enter_of(&submit);
+        let mut submitted = self.ask(submit)?;
+        while submitted.entered.left > 0 {
+            submitted.entered = self.ask(enter.clone())?;
+        }
+        submitted.status = self.status(&enter.study.name);
+        Ok(submitted)
+    }
+
     /// Submits a study of 3 × 2 runs in shards of 2: one shard per pair.
     pub fn submit_small(&mut self, name: &str) -> Submitted {
-        self.ask(study(name, "2", 2)).unwrap()
+        self.submit(study(name, "2", 2)).unwrap()
     }
 
     pub fn register(&mut self, worker: &str) {

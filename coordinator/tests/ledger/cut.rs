@@ -65,7 +65,7 @@ fn lose_answers(test: &str, cut: Cut) {
     }
     assert_eq!(bench.status("one").done, 6);
     proxy.cut(cut);
-    assert_eq!(bench.ask(study("two", "3", 1)).unwrap().reused, 6);
+    assert_eq!(bench.submit(study("two", "3", 1)).unwrap().entered.reused, 6);
     assert!(proxy.has_cut());
 }
 

@@ -11,7 +11,7 @@ use curvefleet_coordinator::ledger::state::{RunState, StudyState};
 use curvefleet_coordinator::ledger::study::StudyStatus;
 use curvefleet_coordinator::ledger::{Ledger, Operation, PostgresLedger};
 
-use crate::bench::{commit_of, lease_of, register_of, runs_of, study};
+use crate::bench::{commit_of, enter_of, lease_of, register_of, runs_of, study};
 use crate::database::Postgres;
 
 const COORDINATORS: usize = 4;
@@ -33,9 +33,12 @@ fn ask<O: Operation>(ledger: &mut PostgresLedger, operation: O) -> O::Answer {
 fn work(mut ledger: PostgresLedger, number: usize) -> Told {
     let worker = format!("w{number}");
     let mut told = Told::default();
-    // Of all who submit it, one makes it.
+    // Of all who submit it, one makes it, and all enter it.
     for name in ["one", "two"] {
-        ask(&mut ledger, study(name, "24", 3));
+        let study = study(name, "24", 3);
+        let enter = enter_of(&study);
+        ask(&mut ledger, study);
+        while ask(&mut ledger, enter.clone()).left > 0 {}
     }
     ask(&mut ledger, register_of(&worker));
     loop {

@@ -45,6 +45,7 @@ macro_rules! conformance {
 conformance! {
     studies::{
         a_submitted_study_is_planned_into_shards_and_runs,
+        a_large_study_is_entered_some_shards_at_a_time_and_leased_meanwhile,
         the_same_study_twice_is_the_same_study,
         another_study_of_the_same_name_is_refused,
         a_study_that_is_not_there_is_refused_by_name,
@@ -67,7 +68,8 @@ conformance! {
         committed_runs_are_done_and_the_last_one_ends_the_study,
         a_stale_fence_changes_nothing,
         a_commit_repeated_is_the_same_commit,
-        a_part_is_never_committed_with_other_bytes_or_runs,
+        a_part_is_never_committed_with_other_bytes_and_never_makes_more_runs_done,
+        a_commit_repeated_is_the_same_where_a_run_of_it_was_taken_back,
         runs_and_parts_of_others_are_refused,
         what_is_done_of_a_shard_stays_done_when_it_goes_to_someone_else,
         a_late_worker_that_was_not_replaced_may_commit,
@@ -104,7 +106,9 @@ conformance! {
         studies_of_one_priority_share_by_the_work_that_is_leased,
         workers_that_lack_what_is_needed_are_not_given_it,
         what_no_worker_has_is_told,
-        work_ahead_is_given_while_there_is_plenty,
+        work_ahead_is_no_more_than_half_a_share_of_what_is_left,
+        runs_that_have_not_begun_go_to_a_worker_that_has_nothing_to_do,
+        a_shard_that_has_no_run_to_spare_is_not_asked_for_again,
     },
     compactions::{
         the_parts_of_a_finished_study_become_one_and_its_runs_stay_as_they_are,

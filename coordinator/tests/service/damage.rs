@@ -69,3 +69,18 @@ async fn unknown_studies_and_too_many_parts_are_refused_and_unknown_parts_passed
     let many = vec![String::new(); MAX_PARTS_PER_RETRY + 1];
     assert_eq!(retry(&mut fleet, &many).await.unwrap_err().code(), Code::InvalidArgument);
 }
+
+#[tokio::test]
+async fn who_submits_a_study_is_told_of_reused_runs_whose_parts_are_damaged() {
+    let mut fleet = Fleet::start().await;
+    let parts = done_study(&mut fleet).await;
+    let two = fleet.submit(study("two", 2)).await.unwrap();
+    assert_eq!((two.reused, two.damaged_parts), (6, 0));
+    std::fs::remove_file(fleet.file(&parts[0])).unwrap();
+    std::fs::write(fleet.file(&parts[1]), "rubbish").unwrap();
+    let three = fleet.submit(study("three", 2)).await.unwrap();
+    assert_eq!((three.reused, three.damaged_parts), (6, 2));
+    assert_eq!(three.status.unwrap().state(), StudyState::Finished, "nothing is taken back unasked");
+    let again = fleet.submit(study("three", 2)).await.unwrap();
+    assert_eq!((again.existed, again.reused, again.damaged_parts), (true, 0, 0));
+}

@@ -32,7 +32,7 @@ pub struct ShardSpec {
     pub model: String,
     /// What decides the runs' numbers, apart from their seeds.
     pub settings: RunSettings,
-    /// One run per seed.
+    /// One run per seed. A shard that was split off another has all of that one's here, and carries some of them.
     pub seeds: Vec<u64>,
     /// How many of them, in their order, a GPU trains in lockstep. It is part of the plan because a packed run's bits depend on the
     /// pack it is in: whoever trains a shard again trains the same packs.
@@ -44,6 +44,18 @@ impl ShardSpec {
     pub fn runs(&self) -> impl Iterator<Item = Run> + '_ {
         self.seeds.iter().map(|seed| Run { id: self.settings.run_id(*seed), seed: *seed })
     }
+
+    /// The shard that carries on with the runs that leave this one, given by their places. They stand in the same places of the same
+    /// plan, so that packs stay what they are. A run leaves a shard once, so that no two shards have one id.
+    pub fn split(&self, places: &[u32]) -> ShardSpec {
+        let mut hash = Sha256::new();
+        hash.update("curvefleet split shard\0");
+        hash.update(self.shard.as_str());
+        for place in places {
+            hash.update(place.to_le_bytes());
+        }
+        ShardSpec { shard: ShardId(hex::encode(&hash.finalize()[..8])), ..self.clone() }
+    }
 }
 
 /// The shards of a study, in its order.
@@ -51,17 +63,38 @@ impl ShardSpec {
 /// # Errors
 /// As [`cells`].
 pub fn shards(study: &Study) -> Result<impl Iterator<Item = ShardSpec> + '_, Error> {
-    let cells = cells(study)?;
     // A study that cannot be written as TOML is refused when it is submitted.
     let study_sha256 = study.to_toml().map(|text| sha256_hex(text.as_bytes())).unwrap_or_default();
-    Ok(cells.into_iter().flat_map(move |cell| {
+    shards_from(study, study_sha256, 0)
+}
+
+/// The shards of a study from the one at place `first` on, without planning those before it. `study_sha256` is the SHA-256 of the
+/// study's file.
+///
+/// # Errors
+/// As [`cells`].
+pub fn shards_from(
+    study: &Study,
+    study_sha256: String,
+    first: usize,
+) -> Result<impl Iterator<Item = ShardSpec> + '_, Error> {
+    let per_cell = shards_per_cell(study);
+    let cells = cells(study)?.into_iter().enumerate().skip(first / per_cell);
+    Ok(cells.flat_map(move |(index, cell)| {
         let settings = RunSettings::of(study, &cell);
-        study
-            .seeds
-            .chunks(study.shard_size as usize)
-            .map(|seeds| spec(study, &study_sha256, &cell, &settings, seeds))
-            .collect::<Vec<_>>()
+        let seeds = study.seeds.chunks(shard_size(study)).skip(first.saturating_sub(index * per_cell));
+        let study_sha256 = study_sha256.clone();
+        seeds.map(move |seeds| spec(study, &study_sha256, &cell, &settings, seeds))
     }))
+}
+
+/// How many shards each cell of a study has.
+pub fn shards_per_cell(study: &Study) -> usize {
+    study.seeds.len().div_ceil(shard_size(study)).max(1)
+}
+
+fn shard_size(study: &Study) -> usize {
+    (study.shard_size as usize).max(1)
 }
 
 fn spec(study: &Study, study_sha256: &str, cell: &Cell<'_>, settings: &RunSettings, seeds: &[u64]) -> ShardSpec {

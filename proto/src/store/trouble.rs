@@ -60,6 +60,12 @@ const CODES: [(&str, Trouble); 19] = [
     ("SlowDown", Trouble::Busy),
     ("ServiceUnavailable", Trouble::Busy),
 ];
+/// What Garage's messages mean where its codes say less: the code, words of the message.
+const MESSAGES: [(&str, &str, Trouble); 3] = [
+    ("AccessDenied", "Invalid signature", Trouble::Credentials),
+    ("AccessDenied", "No such key", Trouble::Credentials),
+    ("InvalidRequest", "Date is too old", Trouble::Clock),
+];
 /// Where a machine in a cloud asks for credentials that it was not given.
 const INSTANCE_METADATA: [&str; 2] = ["169.254.169.254", "metadata.google.internal"];
 
@@ -80,8 +86,8 @@ impl Trouble {
         if INSTANCE_METADATA.iter().any(|host| text.contains(host)) {
             return Trouble::NoCredentials;
         }
-        if let Some(known) = element(&text, "Code").and_then(|code| CODES.iter().find(|(known, _)| *known == code)) {
-            return known.1;
+        if let Some(trouble) = element(&text, "Code").and_then(|code| of_answer(&code, &text)) {
+            return trouble;
         }
         if let Some(trouble) = sources(error).find_map(of_source) {
             return trouble;
@@ -126,6 +132,12 @@ impl Trouble {
     }
 }
 
+fn of_answer(code: &str, text: &str) -> Option<Trouble> {
+    let message = element(text, "Message").unwrap_or_default();
+    let known = MESSAGES.iter().find(|(known, words, _)| *known == code && message.contains(words));
+    known.map(|known| known.2).or_else(|| CODES.iter().find(|(known, _)| *known == code).map(|known| known.1))
+}
+
 fn of_source(source: &(dyn Error + 'static)) -> Option<Trouble> {
     if let Some(http) = source.downcast_ref::<HttpError>() {
         return match http.kind() {
@@ -155,15 +167,17 @@ fn said(error: &object_store::Error) -> String {
     let text = error.to_string();
     match (element(&text, "Code"), element(&text, "Message")) {
         (Some(code), Some(message)) if !message.is_empty() => format!("{code}: {}", message.trim_end_matches('.')),
-        (Some(code), _) => code.to_string(),
+        (Some(code), _) => code,
         _ => sources(error).last().map_or(text, ToString::to_string),
     }
 }
 
 /// The text within the first XML element of this name.
-fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+fn element(text: &str, name: &str) -> Option<String> {
     let (_, rest) = text.split_once(&format!("<{name}>"))?;
-    Some(rest.split_once(&format!("</{name}>"))?.0.trim())
+    let escaped = rest.split_once(&format!("</{name}>"))?.0.trim();
+    let signs = [("&lt;", "<"), ("&gt;", ">"), ("&apos;", "'"), ("&quot;", "\""), ("&amp;", "&")];
+    Some(signs.iter().fold(escaped.to_string(), |text, (entity, sign)| text.replace(entity, sign)))
 }
 
 #[cfg(test)]
@@ -196,6 +210,25 @@ mod tests {
             assert!(sentence.contains(words) && sentence.contains(&format!("{code}: It says so")), "{sentence}");
         }
         assert_eq!(Trouble::of(&denied("no body")), Trouble::Denied);
+    }
+
+    /// The answers of Garage 2.5.
+    #[test]
+    fn answers_of_garage_are_told_apart_by_their_messages() {
+        let answer = |code: &str, message: &str| {
+            denied(&format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>"))
+        };
+        for (code, message, trouble) in [
+            ("AccessDenied", "Forbidden: Invalid signature", Trouble::Credentials),
+            ("AccessDenied", "Forbidden: No such key: GK0123", Trouble::Credentials),
+            ("AccessDenied", "Forbidden: Operation is not allowed for this key.", Trouble::Denied),
+            ("InvalidRequest", "Bad request: Date is too old", Trouble::Clock),
+            ("InvalidRequest", "Bad request: something else", Trouble::Denied),
+        ] {
+            assert_eq!(Trouble::of(&answer(code, message)), trouble, "{message}");
+        }
+        let scope = answer("AuthorizationHeaderMalformed", "unexpected scope: &apos;a/b&apos; &amp;amp;");
+        assert!(diagnose(&scope).contains("unexpected scope: 'a/b' &amp;)"), "{}", diagnose(&scope));
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Asks {
     number: u64,
     /// Whether the last one was answered that the worker is drained.
     drained: bool,
+    /// Why none is made for now, though there is room for results, as it was said.
+    full_hands: Option<&'static str>,
     trouble: link::Trouble,
     slots: usize,
     /// Leased, and waiting for a slot.
@@ -68,7 +70,7 @@ impl Speed {
 impl Asks {
     pub fn new(shared: &Shared, slots: usize) -> Asks {
         let (trouble, waiting) = (shared.link.trouble(), VecDeque::new());
-        Asks { number: 0, drained: false, trouble, slots, waiting, speed: Speed::default() }
+        Asks { number: 0, drained: false, full_hands: None, trouble, slots, waiting, speed: Speed::default() }
     }
 
     /// Starts what waits as far as there are slots.
@@ -83,6 +85,21 @@ impl Asks {
     pub fn is_due(&self, working: &JoinSet<Option<Done>>) -> bool {
         self.waiting.is_empty()
             && (working.len() < self.slots || (!self.drained && self.speed.ahead_ms(self.slots) > 0))
+    }
+
+    /// Whether the worker has more on its hands than it can deliver; says so when that changes, unless the spool does.
+    pub fn has_full_hands(&mut self, shared: &Shared) -> bool {
+        if !shared.local.spool.has_room() {
+            return true;
+        }
+        let reason = shared.full_hands();
+        if std::mem::replace(&mut self.full_hands, reason) != reason {
+            match reason {
+                Some(reason) => tracing::warn!(worker = shared.name, reason, "no more shards are leased for now"),
+                None => tracing::info!(worker = shared.name, "shards are leased again"),
+            }
+        }
+        reason.is_some()
     }
 
     /// Asks for a shard for each of `free` slots, and some ahead; says how long to wait before asking again.

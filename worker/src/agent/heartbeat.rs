@@ -12,8 +12,8 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
-use super::Shared;
 use super::link::Client;
+use super::{Shared, split};
 
 /// An answer that takes longer than this part of a lease is not waited for: time is left to ask again, or someone else.
 const LEASE_PARTS: u32 = 3;
@@ -71,7 +71,7 @@ pub async fn keep(shared: Arc<Shared>, registration: RegisterRequest, times: Tim
 
 /// Sends heartbeats until the stream breaks; `heard` is when the last one that was answered was sent.
 async fn one_stream(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     mut client: Client,
     registration: &RegisterRequest,
     times: Times,
@@ -101,7 +101,7 @@ async fn one_stream(
 }
 
 /// Obeys the answer to a heartbeat that named the leases `held`.
-async fn obey(shared: &Shared, registration: &RegisterRequest, held: &[Held], reply: HeartbeatResponse) {
+async fn obey(shared: &Arc<Shared>, registration: &RegisterRequest, held: &[Held], reply: HeartbeatResponse) {
     for lease in held.iter().filter(|lease| reply.revoked.contains(&lease.shard)) {
         if shared.holdings.lose(&lease.shard, lease.fence) {
             tracing::warn!(
@@ -118,6 +118,9 @@ async fn obey(shared: &Shared, registration: &RegisterRequest, held: &[Held], re
     }
     for lease in held.iter().filter(|lease| reply.hand_back.contains(&lease.shard)) {
         shared.holdings.hand_back(&lease.shard, lease.fence);
+    }
+    for lease in held.iter().filter(|lease| reply.wanted.contains(&lease.shard)) {
+        split::share(shared, lease);
     }
     if reply.drained {
         shared.holdings.hand_back_all();

@@ -1,6 +1,6 @@
 //! The leases that a worker holds: heartbeats read progress from here and write losses to it, training threads the other way round.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,6 +27,30 @@ pub struct Holding {
     /// Set when the lease is to go back: training ends after the epoch at hand, with a checkpoint.
     unwanted: AtomicBool,
     progress: Mutex<Progress>,
+    left: Mutex<Left>,
+}
+
+/// What is left to begin of a lease.
+#[derive(Debug, Default)]
+struct Left {
+    /// Packs that are trained one after another, each by its number and its runs' places in the shard; `None` until work on the lease
+    /// begins.
+    packs: Option<VecDeque<(usize, Vec<u32>)>>,
+    /// Runs begun so far.
+    begun: u64,
+    /// How many runs the coordinator is being told of that they will not be begun.
+    telling: Option<usize>,
+}
+
+/// What another worker may have of a lease.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Spare {
+    /// The lease itself: work on it has not begun.
+    All,
+    /// These runs, which are not going to be begun here; maybe none.
+    Runs(Vec<u32>),
+    /// The coordinator is being told already.
+    Told,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -45,9 +69,15 @@ impl Holdings {
             lost: AtomicBool::new(false),
             unwanted: AtomicBool::new(false),
             progress: Mutex::default(),
+            left: Mutex::default(),
         });
         lock(&self.leases).insert(shard.to_string(), holding.clone());
         holding
+    }
+
+    /// A lease by its name.
+    pub fn find(&self, shard: &str, fence: u64) -> Option<Arc<Holding>> {
+        lock(&self.leases).get(shard).filter(|holding| holding.fence == fence).cloned()
     }
 
     /// Forgets a lease, unless the shard has been leased again since.
@@ -118,6 +148,47 @@ impl Holding {
         self.unwanted.load(Ordering::Relaxed)
     }
 
+    /// Work begins on these packs of runs.
+    pub fn begin(&self, packs: impl IntoIterator<Item = Vec<u32>>) {
+        lock(&self.left).packs = Some(packs.into_iter().enumerate().collect());
+    }
+
+    /// The number of the pack that is to be trained now, if one is left.
+    pub fn next(&self) -> Option<usize> {
+        let mut left = lock(&self.left);
+        let (number, runs) = left.packs.as_mut()?.pop_front()?;
+        left.begun += runs.len() as u64;
+        Some(number)
+    }
+
+    /// Runs begun so far.
+    pub fn begun(&self) -> u64 {
+        lock(&self.left).begun
+    }
+
+    /// Gives up half of the packs that have not begun, the last ones; the odd one goes where it begins sooner. They are never begun
+    /// here, whatever the coordinator says to that.
+    pub fn spare(&self) -> Spare {
+        let mut left = lock(&self.left);
+        let Left { packs: Some(packs), begun, telling: None } = &mut *left else {
+            return if left.packs.is_none() { Spare::All } else { Spare::Told };
+        };
+        let kept = if *begun > 0 { packs.len() / 2 } else { packs.len().div_ceil(2) };
+        let runs: Vec<u32> = packs.split_off(kept).into_iter().flat_map(|(_, runs)| runs).collect();
+        left.telling = Some(runs.len());
+        Spare::Runs(runs)
+    }
+
+    /// The coordinator has taken what was given up.
+    pub fn spared(&self) {
+        lock(&self.left).telling = None;
+    }
+
+    /// Whether the coordinator may not know yet that some runs are not going to be begun here.
+    pub fn owes(&self) -> bool {
+        lock(&self.left).telling.is_some_and(|runs| runs > 0)
+    }
+
     /// The lease as messages name it.
     pub fn held(&self) -> Held {
         let Progress { run, epoch, train_loss } = lock(&self.progress).clone();
@@ -133,6 +204,40 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_of_what_has_not_begun_is_given_up_once_and_never_begun() {
+        let holding = Holdings::default().add("shard", 1);
+        assert_eq!(holding.spare(), Spare::All);
+        holding.begin([vec![0], vec![2, 3], vec![4, 5], vec![7], vec![8]]);
+        assert_eq!(holding.next(), Some(0));
+        assert_eq!(holding.spare(), Spare::Runs(vec![7, 8]));
+        assert!(holding.owes());
+        assert_eq!(holding.spare(), Spare::Told, "the coordinator has not answered");
+        holding.spared();
+        assert!(!holding.owes());
+        assert_eq!(holding.next(), Some(1));
+        assert_eq!(
+            holding.spare(),
+            Spare::Runs(vec![4, 5]),
+            "one is in training: another worker begins the other sooner"
+        );
+        holding.spared();
+        assert_eq!((holding.next(), holding.begun()), (None, 3));
+        assert_eq!(holding.spare(), Spare::Runs(Vec::new()));
+        assert!(!holding.owes());
+    }
+
+    #[test]
+    fn a_lease_on_which_work_is_about_to_begin_keeps_something_to_do() {
+        let holding = Holdings::default().add("shard", 1);
+        holding.begin([vec![0], vec![1], vec![2]]);
+        assert_eq!(holding.spare(), Spare::Runs(vec![2]));
+        holding.spared();
+        assert_eq!(holding.spare(), Spare::Runs(vec![1]));
+        holding.spared();
+        assert_eq!(holding.spare(), Spare::Runs(Vec::new()));
+    }
 
     #[test]
     fn a_late_word_about_an_old_lease_leaves_the_new_one_alone() {

@@ -10,6 +10,7 @@ use curvefleet_proto::limits::MAX_MESSAGE_BYTES;
 use curvefleet_proto::v1::worker_service_client::WorkerServiceClient;
 use curvefleet_proto::v1::{
     CommitRequest, FailRequest, LeaseRequest, LeaseResponse, RegisterRequest, RegisterResponse, ReleaseRequest,
+    SplitRequest,
 };
 use sha2::{Digest as _, Sha256};
 use tonic::body::Body;
@@ -189,6 +190,18 @@ impl Link {
         let answer = self.insist("fail", |mut client| {
             let request = request.clone();
             async move { client.fail(request).await }
+        });
+        answer.await.map(|reply| verdict(reply.accepted))
+    }
+
+    /// Hands runs back that have not begun; repeated until it is answered, which is safe because they leave the shard once.
+    ///
+    /// # Errors
+    /// If the coordinator refuses the request itself.
+    pub async fn split(&self, request: &SplitRequest) -> Result<Verdict, Status> {
+        let answer = self.insist("split", |mut client| {
+            let request = request.clone();
+            async move { client.split(request).await }
         });
         answer.await.map(|reply| verdict(reply.accepted))
     }

@@ -1,11 +1,18 @@
 //! What a curve part's provenance says of the machine and the time. No decision is made by any of it.
 
+use std::time::SystemTime;
+
 use crate::train::Device;
 
+/// This machine's clock.
+#[allow(clippy::disallowed_methods)] // The file that may: the times stand in provenance and on cached files alone.
+pub fn now() -> SystemTime {
+    SystemTime::now()
+}
+
 /// Milliseconds since 1970 by this machine's clock.
-#[allow(clippy::disallowed_methods)] // The file that may: the times stand in provenance alone.
 pub fn now_ms() -> u64 {
-    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since_1970 = now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -10,10 +10,11 @@ use curvefleet_proto::v1::{FailRequest, FailureKind, Lease, ReleaseRequest};
 use tokio::time::Instant;
 
 use super::asks::Done;
+use super::delivery::{Deliveries, Finding};
 use super::holdings::Holding;
 use super::link::Verdict;
 use super::trainer::{ShardTrainer, Unprepared, Untrained, Watch};
-use super::{Shared, checkpoints, machine, upload};
+use super::{Shared, machine, upload};
 use crate::train::curve::FinishedRun;
 use crate::train::{Curve, Outcome};
 
@@ -25,20 +26,24 @@ const COMMIT_EVERY: Duration = Duration::from_secs(10);
 struct Work {
     shared: Arc<Shared>,
     holding: Arc<Holding>,
-    spec: ShardSpec,
-    /// Finished and not yet committed.
+    spec: Arc<ShardSpec>,
+    /// Finished and not yet on their way.
     finished: Vec<FinishedRun>,
     /// The first runs of the packs that are through: their checkpoints go once the runs are committed.
     obsolete: Vec<RunId>,
-    committed_at: Instant,
-    /// Commits made under this lease.
+    sent_at: Instant,
+    /// Parts made under this lease.
     parts: u32,
+    /// What is on its way.
+    deliveries: Deliveries,
 }
 
 /// Runs that are trained together, and whether each is still to be done.
 #[derive(Debug, Clone)]
 struct PackRuns {
     runs: Vec<(Run, bool)>,
+    /// The places in the shard of those that are.
+    open: Vec<u32>,
 }
 
 /// When a pack was trained.
@@ -50,7 +55,8 @@ struct Times {
 }
 
 /// Why work on a lease ends early.
-enum End {
+#[derive(Debug)]
+pub enum End {
     /// It is not ours any more; there is no one to tell.
     Lost,
     /// The worker stops; the lease goes back.
@@ -59,63 +65,81 @@ enum End {
     Failed(FailureKind, String),
 }
 
-/// Trains the runs of a lease and leaves nothing behind: at the end they are committed, reported or handed back. Gives the work that
-/// was done, if all of it was.
+/// Trains the runs of a lease; gives the work that was done, if all of it was. When this ends the slot is free; a task of its own waits
+/// until the results are delivered, and then ends the lease: nothing is left behind, all runs are committed, reported or handed back.
 pub async fn train(shared: Arc<Shared>, lease: Lease, holding: Arc<Holding>) -> Option<Done> {
     let began = Instant::now();
     tracing::debug!(worker = shared.name, study = lease.study, shard = lease.shard, fence = lease.fence, "leased");
-    let end = match serde_json::from_str::<ShardSpec>(&lease.spec_json) {
-        Ok(_) if holding.is_lost() => Err(End::Lost),
-        Ok(_) if holding.is_unwanted() => Err(End::Stopping),
+    let deliveries = Deliveries::new(shared.clone(), holding.clone());
+    let (end, deliveries) = match serde_json::from_str::<ShardSpec>(&lease.spec_json) {
+        Ok(_) if holding.is_lost() => (Err(End::Lost), deliveries),
+        Ok(_) if holding.is_unwanted() => (Err(End::Stopping), deliveries),
         Ok(spec) => {
-            let committed_at = Instant::now();
-            let work = Work {
+            let mut work = Work {
                 shared: shared.clone(),
                 holding: holding.clone(),
-                spec,
+                spec: Arc::new(spec),
                 finished: Vec::new(),
                 obsolete: Vec::new(),
-                committed_at,
+                sent_at: Instant::now(),
                 parts: 0,
+                deliveries,
             };
-            work.all(&lease.runs).await
+            (work.all(&lease.runs).await, work.deliveries)
         }
-        Err(error) => Err(End::Failed(
-            FailureKind::Infrastructure,
-            format!("this worker (version {}) does not understand the shard: {error}", env!("CARGO_PKG_VERSION")),
-        )),
+        Err(error) => {
+            let error =
+                format!("this worker (version {}) does not understand the shard: {error}", env!("CARGO_PKG_VERSION"));
+            (Err(End::Failed(FailureKind::Infrastructure, error)), deliveries)
+        }
     };
-    let done = end.is_ok().then(|| (lease.work_ms.saturating_mul(lease.runs.len() as u64), began.elapsed()));
+    let done = end.is_ok().then(|| (lease.work_ms.saturating_mul(holding.begun()), began.elapsed()));
+    shared.clone().ending.spawn(async move {
+        let delivered = deliveries.finish().await;
+        conclude(&shared, &holding, &lease, delivered.and(end)).await;
+        shared.holdings.remove(&holding);
+    });
+    done
+}
+
+/// Ends a lease whose results have been delivered, as far as they can be.
+async fn conclude(shared: &Shared, holding: &Holding, lease: &Lease, end: Result<(), End>) {
     match end {
         Ok(()) => {}
         Err(End::Lost) => {
             tracing::info!(worker = shared.name, shard = lease.shard, fence = lease.fence, "dropped: the lease is lost")
         }
-        Err(End::Stopping) => release(&shared, &holding).await,
+        Err(End::Stopping) => release(shared, holding).await,
         Err(End::Failed(kind, error)) => {
-            let run = first_run(&lease).unwrap_or_default();
-            report(&shared, &holding, &run, kind, &error, "").await;
-            release(&shared, &holding).await;
+            let run = first_run(lease).unwrap_or_default();
+            tokio::select! {
+                _ = report(shared, holding, &run, kind, &error, "") => {}
+                () = shared.out_of_time() => {}
+            }
+            release(shared, holding).await;
         }
     }
-    shared.holdings.remove(&holding);
-    done
 }
 
 impl Work {
-    async fn all(mut self, indices: &[u32]) -> Result<(), End> {
+    async fn all(&mut self, indices: &[u32]) -> Result<(), End> {
+        let packs = self.packs(indices)?;
+        self.holding.begin(packs.iter().map(|pack| pack.open.clone()));
         let trainer = self.prepare().await?;
-        for pack in self.packs(indices)? {
+        while let Some(number) = self.holding.next() {
+            let pack = packs[number].clone();
             if self.is_to_stop() {
-                self.commit().await?;
+                self.send().await?;
                 return Err(End::Stopping);
             }
             self.pack(pack, &*trainer).await?;
-            if self.committed_at.elapsed() >= COMMIT_EVERY {
-                self.commit().await?;
+            if self.sent_at.elapsed() >= COMMIT_EVERY {
+                self.send().await?;
             }
+            self.deliveries.check()?;
         }
-        self.commit().await
+        self.send().await?;
+        if self.holding.owes() { Err(End::Stopping) } else { Ok(()) }
     }
 
     /// Whether the lease goes back after what is at hand.
@@ -131,20 +155,28 @@ impl Work {
             let error = format!("the lease names run {index} of a shard of {}", runs.len());
             return Err(End::Failed(FailureKind::Infrastructure, error));
         }
-        let is_open = |index: usize| indices.contains(&(index as u32));
         if !self.shared.device.takes_packs() {
-            let one = |index: &u32| PackRuns { runs: vec![(runs[*index as usize].clone(), true)] };
+            let one = |index: &u32| PackRuns { runs: vec![(runs[*index as usize].clone(), true)], open: vec![*index] };
             return Ok(indices.iter().map(one).collect());
         }
-        let numbered: Vec<(Run, bool)> =
-            runs.into_iter().enumerate().map(|(index, run)| (run, is_open(index))).collect();
-        let packs = numbered.chunks(self.spec.pack_size.max(1) as usize).map(|runs| PackRuns { runs: runs.to_vec() });
-        Ok(packs.filter(|pack| pack.runs.iter().any(|(_, is_open)| *is_open)).collect())
+        let numbered: Vec<(u32, Run)> = (0..).zip(runs).collect();
+        let packs = numbered.chunks(self.spec.pack_size.max(1) as usize).map(|pack| {
+            let runs = pack.iter().map(|(index, run)| (run.clone(), indices.contains(index))).collect();
+            PackRuns {
+                runs,
+                open: pack.iter().map(|(index, _)| *index).filter(|index| indices.contains(index)).collect(),
+            }
+        });
+        Ok(packs.filter(|pack| !pack.open.is_empty()).collect())
     }
 
     /// What all runs of the shard are trained with.
     async fn prepare(&self) -> Result<Arc<dyn ShardTrainer>, End> {
-        let prepared = self.shared.trainer.prepare(&self.shared.store, &self.spec).await;
+        let prepared = tokio::select! {
+            biased;
+            prepared = self.shared.trainer.prepare(&self.shared.store, &self.spec) => prepared,
+            () = self.shared.told_to_stop() => return Err(End::Stopping),
+        };
         prepared.map_err(|Unprepared { kind, reason }| End::Failed(kind, reason))
     }
 
@@ -161,7 +193,7 @@ impl Work {
             Err(Untrained::Run(error)) => error,
         };
         for (run, _) in pack.runs.iter().filter(|(_, is_open)| *is_open) {
-            self.fail(run, &error, "").await?;
+            self.fail(run, &error).await?;
         }
         Ok(())
     }
@@ -186,61 +218,67 @@ impl Work {
     }
 
     /// A run that diverged: its curve so far is kept for a person to look at, and the failure says where.
-    async fn keep_and_fail(&self, run: &Run, finished: FinishedRun, error: &str) -> Result<(), End> {
+    async fn keep_and_fail(&mut self, run: &Run, finished: FinishedRun, error: &str) -> Result<(), End> {
         let epochs = finished.curve.epochs.len();
-        let kept = if epochs == 0 {
-            "it has no finished epoch".to_string()
-        } else {
-            match upload::keep_diverged(&self.shared, &self.holding, &self.spec, finished).await {
-                Ok(key) => format!("its {epochs} finished epochs are kept in {key}"),
-                Err(upload::Error::Stale) => return Err(End::Lost),
-                Err(error) => format!("its {epochs} finished epochs are lost: {error}"),
-            }
+        let kept = match epochs {
+            0 => None,
+            _ => Some(self.in_time(upload::diverged(&self.shared, &self.holding, &self.spec, finished), 1).await?),
         };
-        self.fail(run, error, &kept).await
+        let (error, log) = (error.to_string(), self.failure_log(run, error));
+        self.deliveries.send(Finding::Diverged { kept, run: run.id, error, log, epochs }, Vec::new());
+        Ok(())
     }
 
-    async fn fail(&self, run: &Run, error: &str, more: &str) -> Result<(), End> {
-        let mut log = format!("seed {} on {} ({}): {error}", run.seed, self.shared.name, self.shared.backend);
-        if !more.is_empty() {
-            log += &format!("; {more}");
+    async fn fail(&self, run: &Run, error: &str) -> Result<(), End> {
+        let (id, log) = (run.id.to_string(), self.failure_log(run, error));
+        tokio::select! {
+            biased;
+            verdict = report(&self.shared, &self.holding, &id, FailureKind::Run, error, &log) => match verdict {
+                Verdict::Accepted => Ok(()),
+                Verdict::Stale => Err(End::Lost),
+            },
+            () = self.shared.out_of_time() => Err(End::Stopping),
         }
-        match report(&self.shared, &self.holding, &run.id.to_string(), FailureKind::Run, error, &log).await {
-            Verdict::Accepted => Ok(()),
-            Verdict::Stale => Err(End::Lost),
-        }
+    }
+
+    fn failure_log(&self, run: &Run, error: &str) -> String {
+        format!("seed {} on {} ({}): {error}", run.seed, self.shared.name, self.shared.backend)
     }
 
     async fn stopped(&mut self) -> Result<(), End> {
         if self.holding.is_lost() {
             return Err(End::Lost);
         }
-        self.commit().await?;
+        self.send().await?;
         Err(End::Stopping)
     }
 
-    /// Uploads and commits what is finished; then its checkpoints have had their time.
-    async fn commit(&mut self) -> Result<(), End> {
-        self.committed_at = Instant::now();
-        if !self.finished.is_empty() {
-            let runs = std::mem::take(&mut self.finished);
-            self.parts += 1;
-            self.upload(&runs).await?;
+    /// Sends what is finished on its way: it is uploaded and committed, and then its checkpoints have had their time.
+    async fn send(&mut self) -> Result<(), End> {
+        self.sent_at = Instant::now();
+        if self.finished.is_empty() {
+            self.deliveries.forget(std::mem::take(&mut self.obsolete));
+            return Ok(());
         }
-        for run in std::mem::take(&mut self.obsolete) {
-            checkpoints::remove(&self.shared, run).await;
-        }
+        let runs = std::mem::take(&mut self.finished);
+        self.parts += 1;
+        let count = runs.len();
+        let made = upload::part(&self.shared, &self.holding, &self.spec, runs, self.parts);
+        let (part, commit) = self.in_time(made, count).await?;
+        self.deliveries.send(Finding::Part { part, commit: Box::new(commit) }, std::mem::take(&mut self.obsolete));
         Ok(())
     }
 
-    async fn upload(&self, runs: &[FinishedRun]) -> Result<(), End> {
-        let committed = upload::commit(&self.shared, &self.holding, &self.spec, runs, self.parts).await;
-        committed.map_err(|error| match error {
-            upload::Error::Stale => End::Lost,
-            upload::Error::Store { .. } | upload::Error::Refused(_) => {
-                End::Failed(FailureKind::Infrastructure, error.to_string())
+    /// What gets room in the spool before the worker, told to stop, has no more time.
+    async fn in_time<T>(&self, made: impl Future<Output = Result<T, upload::Error>>, runs: usize) -> Result<T, End> {
+        tokio::select! {
+            biased;
+            made = made => Ok(made?),
+            () = self.shared.out_of_time() => {
+                self.shared.lose(runs);
+                Err(End::Stopping)
             }
-        })
+        }
     }
 }
 
@@ -265,12 +303,20 @@ impl PackRuns {
 pub async fn release(shared: &Shared, holding: &Holding) {
     let request =
         ReleaseRequest { worker: shared.name.clone(), held: vec![holding.held()], ..ReleaseRequest::default() };
-    if let Err(status) = shared.link.release(request).await {
+    if let Err(status) = shared.release(request).await {
         tracing::warn!(worker = shared.name, error = status.message(), "cannot hand a lease back; it will expire");
     }
 }
 
-async fn report(shared: &Shared, holding: &Holding, run: &str, kind: FailureKind, error: &str, log: &str) -> Verdict {
+/// Reports a failure, until the coordinator has heard it.
+pub async fn report(
+    shared: &Shared,
+    holding: &Holding,
+    run: &str,
+    kind: FailureKind,
+    error: &str,
+    log: &str,
+) -> Verdict {
     let held = holding.held();
     tracing::warn!(worker = shared.name, shard = held.shard, run, error, "failed");
     let request = FailRequest {

@@ -7,16 +7,25 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use curvefleet_proto::limits::MAX_CHECKPOINT_BYTES;
 use curvefleet_proto::plan::{RunId, RunSettings, ShardSpec};
 use curvefleet_proto::store::Store;
 use curvefleet_proto::v1::FailureKind;
 use futures::future::BoxFuture;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use super::cache::{self, Held};
 use super::holdings::Holding;
-use super::{DataCache, Shared, aside, cache, checkpoints};
+use super::local::Local;
+use super::{Shared, aside, checkpoints, link};
 use crate::data::prepare::{Selection, select};
 use crate::train::{self, Device, Outcome, Pack, Training};
+
+/// How long a store may be away before a shard that has nothing to train on goes back, and before no more are leased.
+pub const STORE_AWAY_AT_MOST: Duration = Duration::from_secs(300);
+/// Longest pause between two tries to get a data set. There is one try at a time for all slots of a process.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// Trains runs.
 pub trait Trainer: Debug + Send + Sync {
@@ -82,7 +91,10 @@ impl Watch {
         shared.holdings.note_epoch(holding, &first.to_string(), runs, epoch, train_loss);
         if holding.is_lost() {
             Next::Drop
-        } else if *shared.stopping.borrow() || holding.is_unwanted() {
+        } else if *shared.stopping.borrow() {
+            shared.begin_time();
+            Next::HandBack
+        } else if holding.is_unwanted() {
             Next::HandBack
         } else {
             Next::GoOn
@@ -93,12 +105,14 @@ impl Watch {
 /// Trains on this machine's device, on a thread per pack, with checkpoints in the store.
 #[derive(Debug)]
 pub struct DeviceTrainer {
-    /// Data sets.
-    pub cache: Arc<DataCache>,
+    /// Data sets, and how the store answers.
+    pub local: Arc<Local>,
     /// What trains.
     pub device: Device,
-    /// How much training a checkpoint saves at the most.
+    /// How much training a cut costs at the most.
     pub checkpoint_every: Duration,
+    /// How many epochs a cut costs at the most, if that is less.
+    pub checkpoint_epochs: Option<u32>,
 }
 
 /// The condition's samples, shared by the shard's runs.
@@ -107,6 +121,9 @@ struct Samples {
     settings: RunSettings,
     device: Device,
     checkpoint_every: Duration,
+    checkpoint_epochs: Option<u32>,
+    /// Keeps the data set in this machine's cache for as long as the shard is at work.
+    _held: Arc<Held>,
 }
 
 impl Trainer for DeviceTrainer {
@@ -117,17 +134,23 @@ impl Trainer for DeviceTrainer {
     ) -> BoxFuture<'a, Result<Arc<dyn ShardTrainer>, Unprepared>> {
         Box::pin(async move {
             let settings = spec.settings.clone();
-            let selection = self.select(store, settings.clone()).await?;
-            let (device, checkpoint_every) = (self.device, self.checkpoint_every);
-            let samples = Samples { selection: Arc::new(selection), settings, device, checkpoint_every };
+            let (selection, held) = self.select(store, settings.clone()).await?;
+            let samples = Samples {
+                selection: Arc::new(selection),
+                settings,
+                device: self.device,
+                checkpoint_every: self.checkpoint_every,
+                checkpoint_epochs: self.checkpoint_epochs,
+                _held: held,
+            };
             Ok(Arc::new(samples) as Arc<dyn ShardTrainer>)
         })
     }
 }
 
 impl DeviceTrainer {
-    async fn select(&self, store: &Store, settings: RunSettings) -> Result<Selection, Unprepared> {
-        let dataset = self.cache.get(store, &settings.data_sha256).await.map_err(|error| {
+    async fn select(&self, store: &Store, settings: RunSettings) -> Result<(Selection, Arc<Held>), Unprepared> {
+        let cache::Loaded { dataset, held } = self.load(store, &settings.data_sha256).await.map_err(|error| {
             let kind = match error {
                 cache::Error::Store { .. } => FailureKind::Infrastructure,
                 cache::Error::Damaged { .. } => FailureKind::Study,
@@ -135,12 +158,40 @@ impl DeviceTrainer {
             Unprepared { kind, reason: error.to_string() }
         })?;
         match aside(move || select(&dataset, &settings.condition, settings.training.shuffle)).await {
-            Ok(Ok(selection)) => Ok(selection),
+            Ok(Ok(selection)) => Ok((selection, held)),
             Ok(Err(error)) => Err(Unprepared { kind: FailureKind::Study, reason: error.to_string() }),
             Err(panic) => {
                 let reason = format!("selecting the samples failed: {panic}");
                 Err(Unprepared { kind: FailureKind::Infrastructure, reason })
             }
+        }
+    }
+}
+
+impl DeviceTrainer {
+    /// The data set, from this machine or the store; asks again while the store is away, for a while.
+    async fn load(&self, store: &Store, sha256: &str) -> Result<cache::Loaded, cache::Error> {
+        let (began, mut pause) = (Instant::now(), link::RETRY_AFTER);
+        loop {
+            let error = match self.local.cache.get(store, sha256).await {
+                Ok(loaded) => {
+                    self.local.outage.worked();
+                    return Ok(loaded);
+                }
+                Err(error) => error,
+            };
+            match &error {
+                cache::Error::Damaged { .. }
+                | cache::Error::Store { source: object_store::Error::NotFound { .. }, .. } => {
+                    return Err(error);
+                }
+                cache::Error::Store { source, .. } => self.local.outage.failed("reading a data set", source),
+            }
+            if began.elapsed() + pause > STORE_AWAY_AT_MOST {
+                return Err(error);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 }
@@ -156,17 +207,25 @@ impl Samples {
         let (settings, selection, device) = (self.settings.clone(), self.selection.clone(), self.device);
         let described = Pack { settings: &settings, seeds: &seeds, selection: &selection, device };
         let (shared, first) = (watch.shared.clone(), watch.first);
-        let checkpoint = checkpoints::newest(&shared, first, &described).await;
+        let checkpoint = tokio::select! {
+            biased;
+            checkpoint = checkpoints::newest(&shared, first, &described) => checkpoint,
+            () = shared.told_to_stop() => return (0, Err(Untrained::Stopped)),
+        };
         if let Some(checkpoint) = &checkpoint {
             tracing::info!(worker = shared.name, run = %first, epoch = checkpoint.epoch, "goes on from a checkpoint");
         }
         let resumed_after_epoch = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.epoch);
-        let writer = checkpoints::Writer::start(shared, first);
+        let writer = checkpoints::Writer::start(shared.clone(), first);
         let mut observer = Observer {
             watch,
             outbox: writer.outbox(),
+            runtime: Handle::current(),
             checkpoint_every: self.checkpoint_every,
+            checkpoint_epochs: self.checkpoint_epochs,
             saved_at: Instant::now(),
+            saved_epoch: resumed_after_epoch,
+            too_large: false,
         };
         let trained = tokio::task::spawn_blocking(move || {
             let pack = Pack { settings: &settings, seeds: &seeds, selection: &selection, device };
@@ -177,7 +236,11 @@ impl Samples {
             trained
         });
         let trained = trained.await;
-        writer.finish().await;
+        tokio::select! {
+            biased;
+            () = writer.finish() => {}
+            () = shared.out_of_time() => {}
+        }
         let trained = match trained {
             Ok(Ok(Ok(outcomes))) => Ok(outcomes),
             Ok(Ok(Err(train::Error::Stopped { .. }))) => Err(Untrained::Stopped),
@@ -194,8 +257,14 @@ impl Samples {
 struct Observer {
     watch: Watch,
     outbox: checkpoints::Outbox,
+    /// For what waits, from a thread that is none of its own.
+    runtime: Handle,
     checkpoint_every: Duration,
+    checkpoint_epochs: Option<u32>,
     saved_at: Instant,
+    saved_epoch: u32,
+    /// Whether a checkpoint was too large to be kept; the next would be, too.
+    too_large: bool,
 }
 
 impl Observer {
@@ -203,33 +272,53 @@ impl Observer {
         let runs = training.outcomes().count() as u64;
         let next = self.watch.epoch(runs, training.epoch(), training.train_loss());
         let is_stopping = next == Next::HandBack;
-        if next != Next::Drop && (is_stopping || self.saved_at.elapsed() >= self.checkpoint_every) {
+        if next != Next::Drop && (is_stopping || self.is_due(training.epoch())) {
             self.save(training, is_stopping);
         }
         if next == Next::GoOn { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
+    fn is_due(&self, epoch: u32) -> bool {
+        let epochs = epoch.saturating_sub(self.saved_epoch);
+        self.saved_at.elapsed() >= self.checkpoint_every || self.checkpoint_epochs.is_some_and(|every| epochs >= every)
+    }
+
     /// Leaves a checkpoint to be written. The last one before a stop waits for its turn; others are left out while one waits.
     fn save(&mut self, training: &Training<'_>, is_last: bool) {
-        if !is_last && self.outbox.capacity() == 0 {
+        if self.too_large || (!is_last && self.outbox.capacity() == 0) {
             return;
         }
         let checkpoint = training.checkpoint().map_err(|error| error.to_string());
         let bytes = checkpoint.and_then(|checkpoint| checkpoint.encode().map_err(|error| error.to_string()));
         let sent = bytes.and_then(|bytes| {
+            if bytes.len() > MAX_CHECKPOINT_BYTES {
+                self.too_large = true;
+                return Err(format!(
+                    "it has {} MiB, and at most {} are kept; cut off, the run begins again",
+                    bytes.len() >> 20,
+                    MAX_CHECKPOINT_BYTES >> 20
+                ));
+            }
             let checkpoint = (training.epoch(), bytes);
             let sent = if is_last {
-                self.outbox.blocking_send(checkpoint).is_ok()
+                self.runtime.block_on(async {
+                    tokio::select! {
+                        biased;
+                        sent = self.outbox.send(checkpoint) => sent.is_ok(),
+                        () = self.watch.shared.out_of_time() => false,
+                    }
+                })
             } else {
                 self.outbox.try_send(checkpoint).is_ok()
             };
-            if sent { Ok(()) } else { Err("nothing writes checkpoints any more".to_string()) }
+            if sent { Ok(()) } else { Err("the store does not take it in time".to_string()) }
         });
         if let Err(error) = sent {
             let (worker, run) = (&self.watch.shared.name, self.watch.first);
             tracing::warn!(worker, %run, error, "a checkpoint cannot be made");
         }
         self.saved_at = Instant::now();
+        self.saved_epoch = training.epoch();
     }
 }
 

@@ -1,24 +1,23 @@
-//! Curve parts into the store, and their commits. Upload first, then commit: a part that no commit names is garbage, a commit that
-//! names no part would be a loss.
+//! Curve parts on their way into the store. They are made here, wait in the spool for their turn, and are written again and again while
+//! the store is away and the lease is ours.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use curvefleet_proto::artifact::{PartProvenance, diverged_key, part_key, sha256_hex};
 use curvefleet_proto::limits::{MAX_LOG_BYTES, MAX_NAME_BYTES, prefix};
 use curvefleet_proto::plan::ShardSpec;
 use curvefleet_proto::v1::{CommitRequest, CommittedRun, Origin};
-use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutPayload};
 use tokio::time::Instant;
 
-use super::Shared;
 use super::holdings::Holding;
-use super::link::{self, Verdict};
-use super::machine;
+use super::spool::{self, Waiting};
+use super::{Shared, aside, machine};
 use crate::train::curve::{FinishedRun, encode_part};
 
-/// How long a store may be away before the shard goes back to the coordinator.
-const STORE_AWAY_AT_MOST: Duration = Duration::from_secs(300);
+/// How long a part may wait for the store before its shard goes back to the coordinator. Its runs would have to be trained again, so
+/// this is long; that a store is away is nothing that another worker could do better about, unless the trouble is this machine's.
+pub const WAIT_AT_MOST: Duration = Duration::from_secs(3_600);
 
 /// Why some finished runs were not committed.
 #[derive(Debug, thiserror::Error)]
@@ -31,84 +30,132 @@ pub enum Error {
     Store {
         /// The part.
         key: String,
-        /// What the store says.
-        source: object_store::Error,
+        /// What the store or the local disk says.
+        source: spool::Error,
     },
     /// The part cannot be made or the coordinator does not take it.
     #[error("the curve part cannot be committed: {0}")]
     Refused(String),
 }
 
-/// Uploads some finished runs of a shard as the `n`-th part under this lease and commits them.
+/// An object that waits for the store.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Its key.
+    pub key: String,
+    waiting: Waiting,
+    since: Instant,
+}
+
+/// A part with some finished runs of a shard, the `n`-th under this lease, and its commit. Waits until there is room for it.
 ///
 /// # Errors
-/// If the lease is lost, the store is away for too long, or the coordinator refuses the commit.
-pub async fn commit(
-    shared: &Shared,
+/// If the part cannot be made.
+pub async fn part(
+    shared: &Arc<Shared>,
     holding: &Holding,
-    spec: &ShardSpec,
-    runs: &[FinishedRun],
+    spec: &Arc<ShardSpec>,
+    runs: Vec<FinishedRun>,
     n: u32,
-) -> Result<(), Error> {
+) -> Result<(Outgoing, CommitRequest), Error> {
     let held = holding.held();
-    let provenance = provenance(shared, spec, held.fence, runs);
-    let bytes = encode(spec, runs, &provenance)?;
+    let committed = runs.iter().map(committed).collect();
+    let (bytes, origin) = encode(shared, spec, held.fence, runs).await?;
     let key = part_key(&spec.study, spec.shard.as_str(), held.fence, n);
-    let request = CommitRequest {
+    let commit = CommitRequest {
         worker: shared.name.clone(),
         shard: held.shard,
         fence: held.fence,
         part: key.clone(),
         size_bytes: bytes.len() as u64,
         sha256: sha256_hex(&bytes),
-        runs: runs.iter().map(committed).collect(),
-        origin: Some(origin(provenance)),
+        runs: committed,
+        origin: Some(origin),
     };
-    put(shared, holding, &key, PutPayload::from(bytes)).await?;
-    match shared.link.commit(&request).await {
-        Ok(Verdict::Accepted) => Ok(()),
-        Ok(Verdict::Stale) => Err(Error::Stale),
-        Err(status) => Err(Error::Refused(status.message().to_string())),
-    }
+    Ok((Outgoing::keep(shared, key, bytes).await, commit))
 }
 
-/// Keeps the curve of a run up to where it diverged; gives its key.
+/// The curve of a run up to where it diverged.
 ///
 /// # Errors
-/// If the lease is lost or the store is away for too long.
-pub async fn keep_diverged(
-    shared: &Shared,
+/// If it cannot be made.
+pub async fn diverged(
+    shared: &Arc<Shared>,
     holding: &Holding,
-    spec: &ShardSpec,
+    spec: &Arc<ShardSpec>,
     run: FinishedRun,
-) -> Result<String, Error> {
+) -> Result<Outgoing, Error> {
     let fence = holding.held().fence;
     let key = diverged_key(&spec.study, run.run, fence);
-    let runs = [run];
-    let bytes = encode(spec, &runs, &provenance(shared, spec, fence, &runs))?;
-    put(shared, holding, &key, PutPayload::from(bytes)).await?;
-    Ok(key)
+    let (bytes, _) = encode(shared, spec, fence, vec![run]).await?;
+    Ok(Outgoing::keep(shared, key, bytes).await)
 }
 
-fn encode(spec: &ShardSpec, runs: &[FinishedRun], provenance: &PartProvenance) -> Result<Vec<u8>, Error> {
-    encode_part(spec, runs, provenance).map_err(|error| Error::Refused(error.to_string()))
-}
-
-fn provenance(shared: &Shared, spec: &ShardSpec, fence: u64, runs: &[FinishedRun]) -> PartProvenance {
-    PartProvenance {
-        study: spec.study.clone(),
-        study_sha256: spec.study_sha256.clone(),
-        shard: spec.shard.to_string(),
-        fence,
-        worker: shared.name.clone(),
-        version: env!("CARGO_PKG_VERSION").to_string(),
-        git_commit: shared.git_commit.clone(),
-        backend: shared.backend.clone(),
-        device: machine::device_name(shared.device, &shared.backend),
-        cpu_features: machine::cpu_features(),
-        data_sha256: spec.settings.data_sha256.clone(),
-        runs: runs.iter().map(|run| run.provenance.clone()).collect(),
+impl Outgoing {
+    async fn keep(shared: &Shared, key: String, bytes: Vec<u8>) -> Outgoing {
+        let waiting = shared.local.spool.keep(bytes).await;
+        Outgoing { key, waiting, since: Instant::now() }
     }
+
+    /// Writes it to the store when it is its turn, again and again while the store is away and the lease is ours.
+    ///
+    /// # Errors
+    /// If the lease is lost, or the store was away for too long.
+    pub async fn write(&self, shared: &Shared, holding: &Holding) -> Result<(), Error> {
+        let mut trouble = shared.link.trouble();
+        loop {
+            // Never closed; an error would let it through at once. It is kept through the pause, so that a store that is away is left in
+            // peace, and given up after it, so that what one part meets does not hold up the others.
+            let _turn = shared.local.uploads.acquire().await;
+            if holding.is_lost() {
+                return Err(Error::Stale);
+            }
+            let source = match self.waiting.write(&shared.store, &self.key).await {
+                Ok(()) => {
+                    shared.local.outage.worked();
+                    return Ok(());
+                }
+                Err(spool::Error::Store(error)) => {
+                    shared.local.outage.failed("writing a curve part", &error);
+                    spool::Error::Store(error)
+                }
+                Err(error) => return Err(Error::Store { key: self.key.clone(), source: error }),
+            };
+            let pause = trouble.pause();
+            if self.since.elapsed() + pause > WAIT_AT_MOST {
+                return Err(Error::Store { key: self.key.clone(), source });
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+async fn encode(
+    shared: &Arc<Shared>,
+    spec: &Arc<ShardSpec>,
+    fence: u64,
+    runs: Vec<FinishedRun>,
+) -> Result<(Vec<u8>, Origin), Error> {
+    let (shared, spec) = (shared.clone(), spec.clone());
+    let encoded = aside(move || {
+        let provenance = PartProvenance {
+            study: spec.study.clone(),
+            study_sha256: spec.study_sha256.clone(),
+            shard: spec.shard.to_string(),
+            fence,
+            worker: shared.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            git_commit: shared.git_commit.clone(),
+            backend: shared.backend.clone(),
+            device: machine::device_name(shared.device, &shared.backend),
+            cpu_features: machine::cpu_features(),
+            data_sha256: spec.settings.data_sha256.clone(),
+            runs: runs.iter().map(|run| run.provenance.clone()).collect(),
+        };
+        let bytes = encode_part(&spec, &runs, &provenance).map_err(|error| Error::Refused(error.to_string()))?;
+        Ok((bytes, origin(provenance)))
+    });
+    encoded.await.unwrap_or_else(|panic| Err(Error::Refused(panic.to_string())))
 }
 
 /// What the manifest is to say of the part's runs; who trained them under which lease stands in the commit itself.
@@ -123,24 +170,6 @@ fn origin(provenance: PartProvenance) -> Origin {
         backend,
         device: prefix(&device, MAX_NAME_BYTES).to_string(),
         cpu_features,
-    }
-}
-
-/// Writes an object, again and again while the store is away and the lease is ours.
-async fn put(shared: &Shared, holding: &Holding, key: &str, payload: PutPayload) -> Result<(), Error> {
-    let began = Instant::now();
-    let mut pause = link::RETRY_AFTER;
-    loop {
-        let Err(source) = shared.store.objects().put(&Path::from(key), payload.clone()).await else { return Ok(()) };
-        if holding.is_lost() {
-            return Err(Error::Stale);
-        }
-        if began.elapsed() + pause > STORE_AWAY_AT_MOST {
-            return Err(Error::Store { key: key.to_string(), source });
-        }
-        tracing::warn!(worker = shared.name, key, error = %source, "the store does not take a curve part, trying again");
-        tokio::time::sleep(pause).await;
-        pause *= 2;
     }
 }
 

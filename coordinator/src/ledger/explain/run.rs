@@ -16,12 +16,12 @@ pub(super) fn about(context: &mut Context<'_>, key: &str) -> Result<AboutRun, Er
     let attempts = logs.attempts.into_iter().skip(skipped).map(|attempt| Attempt { log: String::new(), ..attempt });
     let attempts = attempts.collect();
     let rows = context.rows(
-        "SELECT shards.place, runs.place, runs.key, shards.key, data, condition, labels, model, seed, runs.state,
+        "SELECT shards.plan_place, runs.place, runs.key, shards.key, data, condition, labels, model, seed, runs.state,
                 attempts, error, COALESCE(parts.key, ''), runs.worker,
                 COALESCE(parts.committed_ms, 0),
                 CASE WHEN shards.state = 'leased' AND runs.tried_fence = shards.fence THEN 1 ELSE 0 END
          FROM runs JOIN shards ON shards.id = runs.shard_id LEFT JOIN parts ON parts.id = runs.part_id
-         WHERE runs.key = ?1 ORDER BY shards.id LIMIT ?2",
+         WHERE runs.key = ?1 ORDER BY shards.study_id LIMIT ?2",
         values![key, RUN_PLACES_MAX],
         |row| Ok((runs::read(row)?, row.unsigned(14)?, row.int(15)? == 1)),
     )?;

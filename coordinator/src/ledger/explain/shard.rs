@@ -31,6 +31,8 @@ struct Plain {
     not_before_ms: u64,
     setbacks: u32,
     avoid: String,
+    split_from: String,
+    wanted_by: String,
 }
 
 /// What is known of the shard of this id.
@@ -55,8 +57,21 @@ pub(super) fn about(context: &mut Context<'_>, key: &str) -> Result<AboutShard, 
         |row| row.unsigned(0),
     )?;
     let study = standing(context, &row.study)?;
-    let Plain { data, condition, labels, model, state, fence, leased_ms, deadline_ms, not_before_ms, setbacks, avoid } =
-        row.about;
+    let Plain {
+        data,
+        condition,
+        labels,
+        model,
+        state,
+        fence,
+        leased_ms,
+        deadline_ms,
+        not_before_ms,
+        setbacks,
+        avoid,
+        split_from,
+        wanted_by,
+    } = row.about;
     let before = before.unwrap_or_default();
     Ok(AboutShard {
         shard: key.to_string(),
@@ -72,6 +87,8 @@ pub(super) fn about(context: &mut Context<'_>, key: &str) -> Result<AboutShard, 
         not_before_ms,
         setbacks,
         avoid,
+        split_from,
+        wanted_by,
         others,
         needs,
         fitting,
@@ -85,7 +102,7 @@ pub(super) fn about(context: &mut Context<'_>, key: &str) -> Result<AboutShard, 
 fn row(context: &mut Context<'_>, key: &str) -> Result<Option<Row>, Error> {
     context.row(
         "SELECT shards.id, study_id, place, studies.name, shards.worker, data, condition, labels, model, shards.state, fence,
-                leased_ms, deadline_ms, not_before_ms, setbacks, avoid, requirements, requires
+                leased_ms, deadline_ms, not_before_ms, setbacks, avoid, requirements, requires, split_from, wanted_by
          FROM shards JOIN studies ON studies.id = shards.study_id WHERE shards.key = ?1",
         values![key],
         |row| {
@@ -110,6 +127,8 @@ fn row(context: &mut Context<'_>, key: &str) -> Result<Option<Row>, Error> {
                     not_before_ms: row.unsigned(13)?,
                     setbacks: row.unsigned(14)?.try_into().unwrap_or(u32::MAX),
                     avoid: row.text(15)?,
+                    split_from: row.text(18)?,
+                    wanted_by: row.text(19)?,
                 },
             })
         },

@@ -14,7 +14,7 @@ use crate::bench::{Bench, commit_of, runs_of, study};
 
 /// A finished study of 3 × 7 runs with a part for each: enough to be compacted.
 fn finished(bench: &mut Bench, name: &str) -> Vec<Run> {
-    bench.ask(study(name, "7", 1)).unwrap();
+    bench.submit(study(name, "7", 1)).unwrap();
     bench.finish_all("w");
     let runs = bench.runs(name);
     assert!(runs.len() as u64 >= LAST_PARTS);
@@ -85,7 +85,7 @@ pub fn few_parts_and_studies_that_go_on_are_left_alone(bench: &mut Bench) {
     bench.submit_small("few");
     bench.finish_all("w");
     assert_eq!(plan(bench), None, "three parts are no burden");
-    bench.ask(study("active", "7", 1)).unwrap();
+    bench.submit(study("active", "7", 1)).unwrap();
     for given in bench.lease("w", 20) {
         bench.ask(commit_of("w", &given, 0, &runs_of(&given))).unwrap();
     }
@@ -96,7 +96,7 @@ pub fn few_parts_and_studies_that_go_on_are_left_alone(bench: &mut Bench) {
 }
 
 pub fn a_study_that_goes_on_is_compacted_when_a_large_part_is_full(bench: &mut Bench) {
-    bench.ask(study("one", "9", 1)).unwrap();
+    bench.submit(study("one", "9", 1)).unwrap();
     let leases = bench.lease("w", 9);
     let sizes = [LARGE_BYTES, LARGE_BYTES - 1, LARGE_BYTES - 1, 7, LARGE_BYTES - 1, 9];
     let mut parts = Vec::new();
@@ -132,7 +132,7 @@ pub fn one_coordinator_at_a_time_compacts_a_study_and_a_late_one_moves_nothing(b
     assert_eq!(bench.ask(made(&first, keys(&first))).unwrap(), 0);
     assert_eq!((bench.runs("one"), bench.status("one")), before);
     // One that gives up lets others go on at once.
-    bench.ask(study("two", "[20, 21, 22, 23, 24, 25]", 1)).unwrap();
+    bench.submit(study("two", "[20, 21, 22, 23, 24, 25]", 1)).unwrap();
     bench.finish_all("w");
     let third = plan(bench).unwrap();
     let given_up = EndCompaction { study: third.study.clone(), claim: third.claim, made: None, unfit: Vec::new() };
@@ -170,7 +170,7 @@ pub fn damaged_parts_stay_and_the_others_move(bench: &mut Bench) {
 /// The study that reuses a run reads it from the large part, too, and loses it with it.
 pub fn reused_runs_move_and_are_lost_with_their_part(bench: &mut Bench) {
     finished(bench, "one");
-    bench.ask(study("two", "[0, 9]", 1)).unwrap();
+    bench.submit(study("two", "[0, 9]", 1)).unwrap();
     bench.finish_all("v");
     for name in ["one", "two"] {
         write_manifest(bench, name);
@@ -200,7 +200,7 @@ pub fn reused_runs_move_and_are_lost_with_their_part(bench: &mut Bench) {
 
 /// A worker that has not heard of its commit says it again, whatever has become of the part.
 pub fn a_commit_repeated_after_its_part_has_moved_is_the_same_commit(bench: &mut Bench) {
-    bench.ask(study("one", "6", 1)).unwrap();
+    bench.submit(study("one", "6", 1)).unwrap();
     let given = bench.lease_one("w");
     let commit = commit_of("w", &given, 0, &runs_of(&given));
     assert!(bench.ask(commit.clone()).unwrap());

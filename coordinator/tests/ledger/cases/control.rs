@@ -56,7 +56,7 @@ pub fn a_paused_study_rests_and_its_leases_are_handed_back(bench: &mut Bench) {
 
 pub fn studies_of_higher_priority_go_first(bench: &mut Bench) {
     bench.submit_small("early");
-    bench.ask(study("late", "[7, 8]", 2)).unwrap();
+    bench.submit(study("late", "[7, 8]", 2)).unwrap();
     let prioritize = |study: &str, priority| Prioritize { study: study.to_string(), priority, who: "ada".to_string() };
     assert_eq!(bench.ask(prioritize("late", 5)).unwrap().priority, 5);
     assert_eq!(bench.lease_one("w").study, "late");
@@ -108,7 +108,7 @@ pub fn what_people_do_is_audited_once(bench: &mut Bench) {
 
 /// One worker fails all it is given, while another does well on the same study.
 pub fn a_worker_on_which_many_different_runs_fail_is_drained(bench: &mut Bench) {
-    bench.ask(study("one", "8", 4)).unwrap();
+    bench.submit(study("one", "8", 4)).unwrap();
     let good = bench.lease_one("good");
     let bad = bench.lease("bad", 2);
     let runs: Vec<_> = bad.iter().flat_map(|given| runs_of(given).into_iter().map(move |run| (given, run))).collect();
@@ -136,7 +136,7 @@ pub fn a_worker_on_which_many_different_runs_fail_is_drained(bench: &mut Bench) 
 
 /// Runs that fail on all workers are at fault themselves.
 pub fn a_study_that_fails_everywhere_drains_no_one(bench: &mut Bench) {
-    bench.ask(study("one", "8", 4)).unwrap();
+    bench.submit(study("one", "8", 4)).unwrap();
     for worker in ["v", "w"] {
         for given in bench.lease(worker, 3) {
             for run in runs_of(&given) {
@@ -149,7 +149,7 @@ pub fn a_study_that_fails_everywhere_drains_no_one(bench: &mut Bench) {
 }
 
 pub fn a_run_that_failed_is_tried_on_another_worker(bench: &mut Bench) {
-    bench.ask(study("one", "[1]", 1)).unwrap();
+    bench.submit(study("one", "[1]", 1)).unwrap();
     let leases = bench.lease("w", 3);
     bench.register("v");
     for given in &leases[1..] {

@@ -78,7 +78,7 @@ pub fn the_manifest_says_how_each_run_was_trained(bench: &mut Bench) {
     let leases = bench.lease("w", 1);
     assert!(bench.ask(commit_of("w", &leases[0], 0, &runs_of(&leases[0]))).unwrap());
     bench.finish_all("old");
-    bench.ask(study("two", "[1, 7]", 2)).unwrap();
+    bench.submit(study("two", "[1, 7]", 2)).unwrap();
     bench.finish_all("v");
     let read = |bench: &mut Bench, study: &str| {
         let mut after = None;
@@ -135,7 +135,7 @@ pub fn a_manifest_has_one_writer_at_a_time_and_one_that_was_late_makes_it_stale(
 }
 
 pub fn pages_list_every_run_once(bench: &mut Bench) {
-    bench.ask(study("one", "5", 2)).unwrap();
+    bench.submit(study("one", "5", 2)).unwrap();
     let given = bench.lease("w", 9);
     let some = runs_of(&given[4]);
     assert!(bench.ask(commit_of("w", &given[4], 0, &some)).unwrap());

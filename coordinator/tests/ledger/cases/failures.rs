@@ -56,7 +56,7 @@ pub fn a_failure_told_twice_counts_once(bench: &mut Bench) {
 }
 
 pub fn an_infrastructure_failure_is_not_held_against_the_run(bench: &mut Bench) {
-    bench.ask(study("one", "[1]", 1)).unwrap();
+    bench.submit(study("one", "[1]", 1)).unwrap();
     let others = bench.lease("v", 3);
     for given in &others[1..] {
         assert!(bench.ask(commit_of("v", given, 0, &runs_of(given))).unwrap());
@@ -83,7 +83,7 @@ pub fn an_infrastructure_failure_is_not_held_against_the_run(bench: &mut Bench) 
 pub fn a_study_failure_stops_the_study(bench: &mut Bench) {
     bench.submit_small("one");
     let leases = bench.lease("w", 2);
-    bench.ask(study("two", "[9]", 1)).unwrap();
+    bench.submit(study("two", "[9]", 1)).unwrap();
     let runs = runs_of(&leases[0]);
     assert!(bench.ask(commit_of("w", &leases[0], 0, &runs[..1])).unwrap());
     assert!(bench.fail("w", &leases[0], &runs[1], FailureKind::Study));

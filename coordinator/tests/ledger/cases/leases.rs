@@ -12,7 +12,7 @@ use crate::bench::{Bench, SETTINGS, lease_of, runs_of, study};
 
 pub fn leases_follow_submission_and_plan(bench: &mut Bench) {
     bench.submit_small("b");
-    bench.ask(study("a", "[7, 8]", 2)).unwrap();
+    bench.submit(study("a", "[7, 8]", 2)).unwrap();
     let leases = bench.lease("w", 5);
     let studies: Vec<&str> = leases.iter().map(|given| given.study.as_str()).collect();
     assert_eq!(studies, ["b", "a", "b", "a", "b"]);
@@ -48,7 +48,7 @@ pub fn heartbeats_keep_a_lease_beyond_its_first_deadline(bench: &mut Bench) {
     let given = bench.lease_one("w");
     for _ in 0..3 {
         bench.now_ms += SETTINGS.lease_ms - 1;
-        let renewed = Renewed { study: "one".to_string(), hand_back: false };
+        let renewed = Renewed { study: "one".to_string(), hand_back: false, wanted: false };
         assert_eq!(bench.beat("w", &[&given]).leases, [Some(renewed)]);
         assert_eq!(bench.ask(Expire { all: false }).unwrap(), 0);
     }

@@ -2,11 +2,12 @@
 
 use curvefleet_coordinator::ledger::Error;
 use curvefleet_coordinator::ledger::cancel::Cancel;
+use curvefleet_coordinator::ledger::enter::{ListUnentered, Unentered};
 use curvefleet_coordinator::ledger::retry::Retry;
 use curvefleet_coordinator::ledger::state::StudyState;
 use curvefleet_coordinator::ledger::study::{GetStudy, ListStudies};
 
-use crate::bench::{Bench, commit_of, runs_of, study};
+use crate::bench::{Bench, commit_of, enter_of, runs_of, study};
 
 fn cancel(bench: &mut Bench, study: &str) -> curvefleet_coordinator::ledger::study::Status {
     bench.ask(Cancel { study: study.to_string(), who: "test".to_string() }).unwrap()
@@ -17,8 +18,8 @@ fn retry(bench: &mut Bench, study: &str) -> curvefleet_coordinator::ledger::retr
 }
 
 pub fn a_submitted_study_is_planned_into_shards_and_runs(bench: &mut Bench) {
-    let submitted = bench.ask(study("one", "5", 2)).unwrap();
-    assert_eq!((submitted.existed, submitted.reused), (false, 0));
+    let submitted = bench.submit(study("one", "5", 2)).unwrap();
+    assert_eq!((submitted.existed, submitted.entered.reused), (false, 0));
     assert_eq!(submitted.status.state, StudyState::Active);
     assert_eq!((submitted.status.planned, submitted.status.open()), (15, 15));
     assert_eq!(submitted.status.submitted_ms, bench.now_ms);
@@ -28,6 +29,28 @@ pub fn a_submitted_study_is_planned_into_shards_and_runs(bench: &mut Bench) {
     assert_eq!(runs.iter().take(5).map(|run| run.seed).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     let shards: std::collections::HashSet<_> = runs.iter().map(|run| &run.shard).collect();
     assert_eq!(shards.len(), 9);
+}
+
+pub fn a_large_study_is_entered_some_shards_at_a_time_and_leased_meanwhile(bench: &mut Bench) {
+    let study = study("one", "5", 2);
+    let enter = enter_of(&study);
+    let submitted = bench.ask(study.clone()).unwrap();
+    assert_eq!((submitted.status.planned, submitted.entered.left), (15, 7), "2 of 9 shards have 4 runs together");
+    assert_eq!(bench.ask(ListUnentered).unwrap(), [Unentered { toml: study.toml.clone(), hash: study.hash.clone() }]);
+    bench.finish_all("w");
+    let status = bench.status("one");
+    assert_eq!((status.state, status.done, status.open()), (StudyState::Active, 4, 11), "more is to come");
+    assert!(bench.ask(study).unwrap().existed);
+    assert_eq!(bench.ask(enter.clone()).unwrap().left, 4, "1 + 2 + 2 runs");
+    cancel(bench, "one");
+    bench.restart();
+    while bench.ask(enter.clone()).unwrap().left > 0 {}
+    let status = bench.status("one");
+    assert_eq!((status.state, status.done, status.cancelled), (StudyState::Cancelled, 4, 11), "given up as it comes");
+    assert_eq!(retry(bench, "one").requeued, 11);
+    bench.finish_all("w");
+    assert_eq!(bench.status("one").state, StudyState::Finished);
+    assert_eq!(bench.ask(ListUnentered).unwrap(), []);
 }
 
 pub fn the_same_study_twice_is_the_same_study(bench: &mut Bench) {
@@ -42,7 +65,7 @@ pub fn the_same_study_twice_is_the_same_study(bench: &mut Bench) {
 
 pub fn another_study_of_the_same_name_is_refused(bench: &mut Bench) {
     bench.submit_small("one");
-    let error = bench.ask(study("one", "3", 2)).unwrap_err();
+    let error = bench.submit(study("one", "3", 2)).unwrap_err();
     assert!(matches!(error, Error::OtherStudy(_)));
     assert!(error.to_string().contains("another name") && error.to_string().contains("reused"), "{error}");
     assert_eq!(bench.status("one").planned, 6);

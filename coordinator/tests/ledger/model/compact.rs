@@ -56,7 +56,7 @@ impl Model {
         let source = |part: &usize| {
             let (index, part) = (*part, &self.parts[*part]);
             let shard = &self.shards[part.shard];
-            let done = shard.runs.iter().filter(|run| run.state == RunState::Done && run.part == Some(index));
+            let done = shard.runs.values().filter(|run| run.state == RunState::Done && run.part == Some(index));
             Source {
                 part: part.key.clone(),
                 shard: shard.spec.shard.as_str().to_string(),
@@ -103,7 +103,7 @@ impl Model {
         self.compactions.push(Compaction { study, key, size_bytes, sha256, at_ms: now_ms });
         for study in 0..self.studies.len() {
             let shards = self.shards.iter().filter(|shard| shard.study == study);
-            let mut parts = shards.flat_map(|shard| &shard.runs).filter_map(|run| run.part);
+            let mut parts = shards.flat_map(|shard| shard.runs.values()).filter_map(|run| run.part);
             if parts.any(|part| sources.contains(&part)) {
                 self.studies[study].changes += 1;
             }

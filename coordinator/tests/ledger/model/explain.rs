@@ -30,7 +30,7 @@ impl Model {
     fn by_digits(&self, now_ms: u64, digits: &str, typed: &str) -> Result<About, Error> {
         let shards = (0..self.shards.len()).filter(|index| self.key(*index).starts_with(digits));
         let shards: Vec<usize> = shards.collect();
-        let ids = self.shards.iter().flat_map(|shard| &shard.runs).map(|run| &run.id);
+        let ids = self.shards.iter().flat_map(|shard| shard.runs.values()).map(|run| &run.id);
         let mut runs: Vec<&String> = ids.filter(|id| id.starts_with(digits)).collect();
         runs.sort();
         runs.dedup();
@@ -51,9 +51,11 @@ impl Model {
         let left_out = logs.attempts.len().saturating_sub(10);
         let attempts = logs.attempts.into_iter().skip(left_out);
         let mut places = Vec::new();
-        for (index, shard) in self.shards.iter().enumerate() {
-            let Some(place) = shard.runs.iter().position(|run| run.id == id) else { continue };
-            let run = &shard.runs[place];
+        let mut shards: Vec<(usize, &Shard)> = self.shards.iter().enumerate().collect();
+        shards.sort_by_key(|(_, shard)| shard.study);
+        for (index, shard) in shards {
+            let Some(place) = shard.place_of(id) else { continue };
+            let run = &shard.runs[&place];
             let study = self.studies[shard.study].submit.study.name.clone();
             let list = ListRuns { study, state: None, after: None, limit: u32::MAX };
             let listed = self.list_runs(&list).unwrap().runs.into_iter();
@@ -71,7 +73,7 @@ impl Model {
     fn about_shard(&self, now_ms: u64, index: usize) -> AboutShard {
         let shard = &self.shards[index];
         let needs = self.studies[shard.study].submit.study.requirement_of(&shard.spec.model);
-        let count = |state| shard.runs.iter().filter(|run| run.state == state).count() as u64;
+        let count = |state| shard.runs.values().filter(|run| run.state == state).count() as u64;
         let failures = self.attempts.iter().rev().filter(|attempt| attempt.shard == index && attempt.outcome != "done");
         let last_failure = failures.map(|attempt| Attempt {
             worker: attempt.worker.clone(),
@@ -97,6 +99,8 @@ impl Model {
             not_before_ms: shard.not_before_ms,
             setbacks: shard.setbacks,
             avoid: shard.avoid.clone(),
+            split_from: shard.split_from.clone(),
+            wanted_by: shard.wanted_by.clone(),
             others: self
                 .list_workers(now_ms)
                 .iter()
@@ -173,7 +177,7 @@ impl Model {
             tally(&mut holders, &shard.worker);
         }
         holders.sort_by_key(|(worker, shards)| (std::cmp::Reverse(*shards), worker.clone()));
-        let failed = shards.iter().flat_map(|shard| &shard.runs).filter(|run| run.state == RunState::Failed);
+        let failed = shards.iter().flat_map(|shard| shard.runs.values()).filter(|run| run.state == RunState::Failed);
         let mut errors: Vec<(String, u64)> = Vec::new();
         failed.clone().for_each(|run| tally(&mut errors, &run.error));
         errors.sort_by_key(|(error, runs)| (std::cmp::Reverse(*runs), error.clone()));

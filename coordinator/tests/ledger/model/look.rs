@@ -12,6 +12,7 @@ use curvefleet_coordinator::ledger::runs::{self, ListRuns, Place};
 use curvefleet_coordinator::ledger::state::{RunState, StudyState};
 use curvefleet_coordinator::ledger::study::{self, GetStudy, Status};
 use curvefleet_coordinator::ledger::workers::Worker;
+use curvefleet_proto::plan;
 use curvefleet_proto::requirement::Requirement;
 
 use super::{Model, Run, Shard, ShardState};
@@ -24,8 +25,8 @@ impl Model {
     pub fn status(&self, now_ms: u64, study: usize) -> Status {
         let leased = self.shards.iter().filter(|shard| shard.study == study && shard.state == ShardState::Leased);
         let leased = leased.map(|shard| shard.pending().count() as u64).sum();
-        let runs = self.shards.iter().filter(|shard| shard.study == study).map(|shard| shard.runs.len() as u64);
-        let planned = runs.sum();
+        let shards = plan::shards(&self.studies[study].submit.study).unwrap();
+        let planned = shards.map(|shard| shard.seeds.len() as u64).sum();
         let study_index = study;
         let study = &self.studies[study];
         Status {
@@ -45,6 +46,7 @@ impl Model {
             ended_ms: study.ended_ms,
             manifest_runs: study.manifest_runs,
             manifest_current: study.manifest_changes == Some(study.changes),
+            unentered: self.unentered(study_index),
             unmet: self.unmet(now_ms, study_index),
         }
     }
@@ -79,7 +81,7 @@ impl Model {
 
     pub fn check_runs(&self, check: &CheckRuns) -> Vec<String> {
         let done = |id: &String| {
-            let mut runs = self.shards.iter().flat_map(|shard| &shard.runs);
+            let mut runs = self.shards.iter().flat_map(|shard| shard.runs.values());
             runs.any(|run| run.id == *id && run.state == RunState::Done)
         };
         check.runs.iter().filter(|id| done(id)).cloned().collect()
@@ -94,12 +96,12 @@ impl Model {
         wanted: impl Fn(&Run) -> bool,
     ) -> (Vec<Placed<'_>>, Option<Place>) {
         let shards = self.shards.iter().filter(|shard| shard.study == study);
-        let mut runs: Vec<_> =
-            shards.flat_map(|shard| (0..shard.runs.len()).map(move |place| (shard, place))).collect();
-        runs.retain(|(shard, place)| wanted(&shard.runs[*place]) && Some((shard.place, *place as u64)) > after);
+        let mut runs: Vec<_> = shards.flat_map(|shard| shard.runs.keys().map(move |place| (shard, *place))).collect();
+        runs.retain(|(shard, place)| wanted(&shard.runs[place]) && Some((shard.plan_place, *place as u64)) > after);
+        runs.sort_by_key(|(shard, place)| (shard.plan_place, *place));
         runs.truncate(limit as usize);
         let full = runs.len() == limit as usize;
-        let next = runs.last().filter(|_| full).map(|(shard, place)| (shard.place, *place as u64));
+        let next = runs.last().filter(|_| full).map(|(shard, place)| (shard.plan_place, *place as u64));
         (runs, next)
     }
 
@@ -108,9 +110,9 @@ impl Model {
         let wanted = |run: &Run| list.state.is_none_or(|state| run.state == state);
         let (runs, next) = self.page(study, list.after, list.limit, wanted);
         let runs = runs.into_iter().map(|(shard, place)| {
-            let run = &shard.runs[place];
+            let run = &shard.runs[&place];
             runs::Run {
-                place: (shard.place, place as u64),
+                place: (shard.plan_place, place as u64),
                 run: run.id.clone(),
                 shard: shard.spec.shard.as_str().to_string(),
                 data: shard.spec.data.clone(),
@@ -162,7 +164,7 @@ impl Model {
     }
 
     pub fn logs(&self, logs: &Logs) -> Result<Attempts, Error> {
-        let ids = self.shards.iter().flat_map(|shard| &shard.runs).map(|run| &run.id);
+        let ids = self.shards.iter().flat_map(|shard| shard.runs.values()).map(|run| &run.id);
         let mut found: Vec<_> = ids.filter(|id| id.starts_with(&logs.run)).collect();
         found.sort();
         found.dedup();
@@ -173,12 +175,14 @@ impl Model {
         };
         let mut attempts = Vec::new();
         let mut done_in = Vec::new();
-        for attempt in &self.attempts {
+        let mut all: Vec<_> = self.attempts.iter().collect();
+        all.sort_by_key(|attempt| attempt.at_ms);
+        for attempt in all {
             let runs = &self.shards[attempt.shard].runs;
             let about = match attempt.place {
-                Some(place) => runs[place].id == run,
+                Some(place) => runs.get(&place).is_some_and(|other| other.id == run),
                 // A lease's end concerns the runs that were not done by then.
-                None => runs.iter().any(|other| other.id == run) && !done_in.contains(&attempt.shard),
+                None => runs.values().any(|other| other.id == run) && !done_in.contains(&attempt.shard),
             };
             if about {
                 attempts.push(logs::Attempt {
@@ -215,11 +219,11 @@ impl Model {
         let shown = |run: &Run| matches!(run.state, RunState::Done | RunState::Failed);
         let (runs, next) = self.page(study, read.after, read.limit, shown);
         let entries = runs.into_iter().map(|(shard, place)| {
-            let run = &shard.runs[place];
+            let run = &shard.runs[&place];
             let part = run.part.map(|part| &self.parts[part]);
             let object = run.part.map(|part| self.object(part));
             manifest::Entry {
-                place: (shard.place, place as u64),
+                place: (shard.plan_place, place as u64),
                 run: run.id.clone(),
                 data: shard.spec.data.clone(),
                 condition: shard.spec.condition.clone(),

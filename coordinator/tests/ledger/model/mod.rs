@@ -2,14 +2,21 @@
 //! end for every question. No SQL, no indices, no counters; nothing of it is shared with the ledger but the types of requests
 //! and answers and the plan.
 //!
-//! - `change`: the operations that change something; `control`: those that people ask for; `compact`: those that move parts
+//! - `change`: the operations that change studies; `control`: those that people ask for; `compact`: those that move parts
+//! - `lease`: workers and their leases; `commit`: commits and failures; `lose`: lost parts; `manifest`: the writers of manifests
+//! - `split`: runs that leave a shard for another worker
 //! - `look`: the operations that answer what there is; `explain`: why it is where it is
 
 mod change;
+mod commit;
 mod compact;
 mod control;
 mod explain;
+mod lease;
 mod look;
+mod lose;
+mod manifest;
+mod split;
 
 use std::collections::BTreeMap;
 
@@ -21,7 +28,7 @@ use curvefleet_coordinator::ledger::state::{RunState, ShardState, StudyState};
 use curvefleet_coordinator::ledger::submit::Submit;
 use curvefleet_coordinator::ledger::tokens::Token;
 use curvefleet_coordinator::ledger::{Error, Reply, Request};
-use curvefleet_proto::plan::ShardSpec;
+use curvefleet_proto::plan::{self, ShardSpec};
 
 /// All there is.
 #[derive(Default)]
@@ -65,6 +72,9 @@ struct Study {
     committed_ms: u64,
     submitted_ms: u64,
     ended_ms: u64,
+    /// Shards of its plan, from the first on, that are entered, and how many of their runs were done already.
+    entered: usize,
+    reused: u64,
     /// How often its runs changed for a manifest to show.
     changes: u64,
     /// What the manifest shows; `None` after a late writer.
@@ -79,10 +89,13 @@ struct Study {
 struct Shard {
     /// Index of its study.
     study: usize,
-    /// Its place in the plan.
+    /// Its place in the queue.
     place: u64,
+    /// Where its runs stand in the plan.
+    plan_place: u64,
     spec: ShardSpec,
-    runs: Vec<Run>,
+    /// By place.
+    runs: BTreeMap<usize, Run>,
     state: ShardState,
     fence: u64,
     worker: String,
@@ -94,6 +107,12 @@ struct Shard {
     avoid: String,
     /// Planned work of each run.
     work_ms: u64,
+    /// The shard that it was split off.
+    split_from: String,
+    /// Who would have some of its runs.
+    wanted_by: String,
+    /// Whether its holder has none to spare.
+    spent: bool,
 }
 
 struct Run {
@@ -134,6 +153,7 @@ struct Compaction {
     at_ms: u64,
 }
 
+#[derive(Clone)]
 struct Attempt {
     shard: usize,
     /// `None`: the end of a whole lease.
@@ -151,6 +171,8 @@ impl Model {
     pub fn answer(&mut self, now_ms: u64, request: &Request) -> Result<Reply, Error> {
         match request {
             Request::Submit(submit) => self.submit(now_ms, submit).map(Reply::Submit),
+            Request::Enter(enter) => self.enter(now_ms, enter).map(Reply::Enter),
+            Request::ListUnentered(_) => Ok(Reply::ListUnentered(self.list_unentered())),
             Request::CheckRuns(check) => Ok(Reply::CheckRuns(self.check_runs(check))),
             Request::ListStudies(_) => Ok(Reply::ListStudies(self.list_studies(now_ms))),
             Request::GetStudy(get) => self.get_study(now_ms, get).map(Reply::GetStudy),
@@ -177,6 +199,7 @@ impl Model {
             Request::Heartbeat(heartbeat) => Ok(Reply::Heartbeat(self.heartbeat(now_ms, heartbeat))),
             Request::Commit(commit) => self.commit(now_ms, commit).map(Reply::Commit),
             Request::Fail(fail) => self.fail(now_ms, fail).map(Reply::Fail),
+            Request::Split(split) => Ok(Reply::Split(self.split(now_ms, split))),
             Request::Release(release) => Ok(Reply::Release(self.release(now_ms, release))),
             Request::Expire(expire) => Ok(Reply::Expire(self.expire(now_ms, expire.all))),
             Request::StaleManifests(_) => Ok(Reply::StaleManifests(self.stale_manifests())),
@@ -198,6 +221,12 @@ impl Model {
         found.ok_or_else(|| Error::NoStudy(name.to_string()))
     }
 
+    /// Shards of a study that are not entered yet.
+    fn unentered(&self, study: usize) -> u64 {
+        let study = &self.studies[study];
+        (plan::shards(&study.submit.study).unwrap().count() - study.entered) as u64
+    }
+
     /// The shards of a study, by index.
     fn shards_of(&self, study: usize) -> Vec<usize> {
         (0..self.shards.len()).filter(|shard| self.shards[*shard].study == study).collect()
@@ -206,13 +235,21 @@ impl Model {
     /// How many runs of a study are in a state.
     fn count(&self, study: usize, state: RunState) -> u64 {
         let shards = self.shards.iter().filter(|shard| shard.study == study);
-        shards.flat_map(|shard| &shard.runs).filter(|run| run.state == state).count() as u64
+        shards.flat_map(|shard| shard.runs.values()).filter(|run| run.state == state).count() as u64
     }
 }
 
 impl Shard {
     fn pending(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.runs.len()).filter(|place| self.runs[*place].state == RunState::Pending)
+        self.runs.iter().filter(|(_, run)| run.state == RunState::Pending).map(|(place, _)| *place)
+    }
+
+    fn run(&mut self, place: usize) -> &mut Run {
+        self.runs.get_mut(&place).unwrap()
+    }
+
+    fn place_of(&self, id: &str) -> Option<usize> {
+        self.runs.iter().find(|(_, run)| run.id == id).map(|(place, _)| *place)
     }
 
     fn is_held(&self, key: &str, worker: &str, fence: u64) -> bool {
