@@ -209,7 +209,9 @@ mod tests {
     }
 
     /// All rows, each down to its bits, in the file's order: condition, seed, run, epoch, the rest.
-    fn rows(bytes: &Bytes) -> Vec<(String, u64, String, u32, Vec<Option<u64>>)> {
+    type Row = (String, u64, String, u32, Vec<Option<u64>>);
+
+    fn rows(bytes: &Bytes) -> Vec<Row> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).unwrap();
         assert_eq!(builder.schema().fields(), CURVE_SCHEMA.fields());
         let mut all = Vec::new();
