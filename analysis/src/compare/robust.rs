@@ -4,16 +4,14 @@ use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
+use super::model_rows::ModelRows;
 use crate::aggregate::Group;
 use crate::curve::metrics::Metric;
 use crate::read::results::Cell;
 use crate::stats::cluster_robust::RobustFit;
-use crate::stats::design::{Design, Formula, Row};
+use crate::stats::design::{Design, Formula};
 use crate::stats::paper_table::Model;
 use crate::stats::wald::WaldF;
-
-/// Rows of a model at most; more take minutes.
-pub const MOST_ROWS: usize = 2_000_000;
 
 /// Coefficients of a model at most, those of thirty conditions with a slope each: the joint test's memory grows with their fourth power and
 /// is 100 MB there.
@@ -60,8 +58,7 @@ const WITHIN_DATA: [Model; 4] =
     [Model::TrueOrShuffled, Model::Condition, Model::EpochByCondition, Model::EpochByConditionOverEpoch];
 
 fn test(network: &str, metric: Metric, explained_by: Model, groups: &[&Group<'_>]) -> RobustTest {
-    let mut rows = Vec::new();
-    let mut runs = 0;
+    let mut cells: Vec<(&Cell, &str)> = Vec::new();
     for group in groups {
         for condition in &group.conditions {
             for (cell, shuffled) in [(condition.truth, false), (condition.control, true)] {
@@ -79,46 +76,31 @@ fn test(network: &str, metric: Metric, explained_by: Model, groups: &[&Group<'_>
                     }
                     _ => condition.name,
                 };
-                runs += cell.map_or(0, |cell| add_rows(cell, level, metric, &mut rows));
+                cells.extend(cell.map(|cell| (cell, level)));
             }
         }
     }
+    let rows = ModelRows::new(&cells, metric);
     let data = (explained_by != Model::DataSource).then(|| groups[0].data.to_string());
     RobustTest {
         network: network.to_string(),
         metric,
         data,
         explained_by,
-        rows: rows.len(),
-        runs,
+        rows: rows.count(),
+        runs: rows.runs(),
         test: fit(explained_by, &rows),
     }
 }
 
-/// Adds the epochs of a cell's runs; gives how many runs have any.
-fn add_rows<'a>(cell: &'a Cell, level: &'a str, metric: Metric, rows: &mut Vec<Row<'a>>) -> usize {
-    let mut runs = 0;
-    for run in &cell.runs {
-        let before = rows.len();
-        rows.extend(run.epochs.iter().zip(1_u32..).filter_map(|(epoch, number)| {
-            Some(Row { run: &run.run, level, epoch: f64::from(number), value: epoch.metrics.ok()?.get(metric) })
-        }));
-        runs += usize::from(rows.len() > before);
-    }
-    runs
-}
-
-fn fit(explained_by: Model, rows: &[Row<'_>]) -> Result<WaldF, String> {
-    if rows.len() > MOST_ROWS {
-        return Err(format!("more than {MOST_ROWS} rows"));
-    }
+fn fit(explained_by: Model, rows: &ModelRows<'_>) -> Result<WaldF, String> {
     let (formula, smaller) = match explained_by {
         Model::DataSource | Model::TrueOrShuffled | Model::Condition => (Formula::Level, Formula::Mean),
         Model::Epoch => (Formula::Epoch, Formula::Mean),
         Model::EpochByCondition => (Formula::EpochByLevel, Formula::Mean),
         Model::EpochByConditionOverEpoch => (Formula::EpochByLevel, Formula::Epoch),
     };
-    let design = Design::new(formula, rows).map_err(|unfit| unfit.to_string())?;
+    let design = Design::of(formula, rows.iter()).map_err(|unfit| unfit.to_string())?;
     if design.columns() > MOST_COEFFICIENTS {
         return Err(format!("more than {MOST_COEFFICIENTS} coefficients"));
     }
