@@ -76,19 +76,20 @@ impl EpochModel {
 }
 
 fn fit(rows: &ModelRows<'_>) -> Result<Fit, Unfit> {
-    let fitted = MixedFit::new(&Design::of(Formula::EpochByLevel, rows.iter())?, Method::Reml)?;
+    let design = Design::of(Formula::EpochByLevel, rows.iter())?;
+    let fitted = MixedFit::new(&design, Method::Reml)?;
     Ok(Fit {
         terms: fitted.term_tests()?,
         run_variance: fitted.run_variance,
         residual_variance: fitted.residual_variance,
         intraclass_correlation: fitted.intraclass_correlation(),
-        likelihood_ratios: likelihood_ratios(rows),
+        likelihood_ratios: likelihood_ratios(&design),
     })
 }
 
-fn likelihood_ratios(rows: &ModelRows<'_>) -> Vec<(Nested, Result<LikelihoodRatio, String>)> {
+fn likelihood_ratios(design: &Design) -> Vec<(Nested, Result<LikelihoodRatio, String>)> {
     let fit = |formula| -> Result<MixedFit, String> {
-        let design = Design::of(formula, rows.iter()).map_err(|unfit| unfit.to_string())?;
+        let design = design.with_formula(formula).map_err(|unfit| unfit.to_string())?;
         MixedFit::new(&design, Method::Ml).map_err(|unfit| unfit.to_string())
     };
     let (full, parallel, epoch) = (fit(Formula::EpochByLevel), fit(Formula::EpochAndLevel), fit(Formula::Epoch));

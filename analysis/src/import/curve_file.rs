@@ -50,7 +50,10 @@ impl Curves {
                 let expected = if row == 0 { "0 or 1".to_string() } else { step.to_string() };
                 return Err(at(
                     0,
-                    format!("`{}` where the time step {expected} is expected; the first column counts them", shown(&record, 0)),
+                    format!(
+                        "`{}` where the time step {expected} is expected; the first column counts them",
+                        shown(&record, 0)
+                    ),
                 ));
             }
             for (epoch, curve) in epochs.iter_mut().enumerate() {
@@ -98,7 +101,10 @@ mod tests {
     #[test]
     fn columns_are_epochs_and_rows_are_steps() {
         let expected = vec![vec![0.5, 0.75, 1.0], vec![0.25, 0.1, 0.0]];
-        for text in [",0,1\n0,0.5,0.25\n1,0.75,0.1\n2,1.0,0\n", "\"\",\"V1\",\"V2\"\n\"1\",0.5,0.25\n\"2\",7.5e-1,0.1\n\"3\",1,0.0\n"] {
+        for text in [
+            ",0,1\n0,0.5,0.25\n1,0.75,0.1\n2,1.0,0\n",
+            "\"\",\"V1\",\"V2\"\n\"1\",0.5,0.25\n\"2\",7.5e-1,0.1\n\"3\",1,0.0\n",
+        ] {
             assert_eq!(read(text).unwrap().epochs, expected);
         }
     }

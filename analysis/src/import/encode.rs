@@ -52,7 +52,9 @@ pub struct Listed {
 /// # Errors
 /// If the writer fails, which for data in memory it does not.
 pub fn part(runs: &[ImportedRun], provenance: &PartProvenance) -> Result<Vec<u8>, Error> {
-    let rows = || runs.iter().flat_map(|run| run.curves.epochs.iter().zip(1_u32..).map(move |(curve, epoch)| (run, epoch, curve)));
+    let rows = || {
+        runs.iter().flat_map(|run| run.curves.epochs.iter().zip(1_u32..).map(move |(curve, epoch)| (run, epoch, curve)))
+    };
     let count = rows().count();
     let mut columns: Vec<ArrayRef> = vec![texts(rows().map(|(run, _, _)| run.run.as_str()))];
     columns.extend((0..4).map(|name| texts(rows().map(move |(run, _, _)| run.names[name].as_str()))));
@@ -60,7 +62,8 @@ pub fn part(runs: &[ImportedRun], provenance: &PartProvenance) -> Result<Vec<u8>
     columns.push(Arc::new(rows().map(|(_, epoch, _)| epoch).collect::<UInt32Array>()));
     columns.push(Arc::new(Float64Array::from_iter_values(rows().map(|_| f64::NAN))));
     columns.extend((0..2 * SCORES.len()).map(|_| new_null_array(&DataType::Float64, count)));
-    let mut curves = ListBuilder::new(Float64Builder::new()).with_field(Field::new_list_field(DataType::Float64, false));
+    let mut curves =
+        ListBuilder::new(Float64Builder::new()).with_field(Field::new_list_field(DataType::Float64, false));
     for (_, _, curve) in rows() {
         curves.values().append_slice(curve);
         curves.append(true);
@@ -100,7 +103,8 @@ fn encode(schema: &Arc<Schema>, columns: Vec<ArrayRef>, metadata: KeyValue) -> R
         .set_created_by("curvefleet".to_string())
         .set_key_value_metadata(Some(vec![metadata]))
         .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties)).map_err(|error| failed(&error))?;
+    let mut writer =
+        ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties)).map_err(|error| failed(&error))?;
     writer.write(&batch).map_err(|error| failed(&error))?;
     writer.into_inner().map_err(|error| failed(&error))
 }

@@ -159,8 +159,9 @@ pub async fn import_curves(
 
 /// Finds the pattern's files in a folder; gives how many others there are.
 fn find(folder: &Path, pattern: &Pattern, labels: Labels, files: &mut Vec<CurveFile>) -> Result<usize, Error> {
-    let unreadable =
-        |path: &Path, error: &std::io::Error| Error::Import(format!("the folder {} cannot be read: {error}", path.display()));
+    let unreadable = |path: &Path, error: &std::io::Error| {
+        Error::Import(format!("the folder {} cannot be read: {error}", path.display()))
+    };
     let (mut open, mut found, mut others) = (vec![folder.to_path_buf()], Vec::new(), 0);
     while let Some(next) = open.pop() {
         for entry in std::fs::read_dir(&next).map_err(|error| unreadable(&next, &error))? {
@@ -236,7 +237,12 @@ fn prepare(options: &ImportOptions, files: Vec<CurveFile>, now_ms: u64) -> Resul
         let settings = RunSettings::of(&study, cell);
         let runs: Vec<ImportedRun> = found
             .into_iter()
-            .map(|(seed, curves)| ImportedRun { run: settings.run_id(seed).to_string(), names: names.clone(), seed, curves })
+            .map(|(seed, curves)| ImportedRun {
+                run: settings.run_id(seed).to_string(),
+                names: names.clone(),
+                seed,
+                curves,
+            })
             .collect();
         let shard = sha256_hex(names.join("\n").as_bytes())[..16].to_string();
         let provenance = PartProvenance {
@@ -279,10 +285,8 @@ fn prepare(options: &ImportOptions, files: Vec<CurveFile>, now_ms: u64) -> Resul
 
 fn read(file: CurveFile) -> Result<ReadFile, Error> {
     let curves = Curves::read(&file.path)?;
-    let unreadable = |error| Error::CurveFile {
-        place: file.path.display().to_string(),
-        reason: format!("cannot be read: {error}"),
-    };
+    let unreadable =
+        |error| Error::CurveFile { place: file.path.display().to_string(), reason: format!("cannot be read: {error}") };
     let sha256 = sha256_hex(&std::fs::read(&file.path).map_err(unreadable)?);
     Ok(ReadFile { file, sha256, curves })
 }

@@ -52,7 +52,11 @@ impl Pattern {
                 "condition" => Field::Condition,
                 "model" => Field::Model,
                 "any" => Field::Any,
-                _ => return Err(format!("there is no field `{{{name}}}`; there are {{seed}}, {{condition}}, {{model}} and {{any}}")),
+                _ => {
+                    return Err(format!(
+                        "there is no field `{{{name}}}`; there are {{seed}}, {{condition}}, {{model}} and {{any}}"
+                    ));
+                }
             };
             if field != Field::Any && pieces.contains(&Piece::Field(field)) {
                 return Err(format!("the field {{{name}}} is there twice"));
@@ -60,7 +64,9 @@ impl Pattern {
             if !before.is_empty() {
                 pieces.push(Piece::Literal(before.to_string()));
             } else if matches!(pieces.last(), Some(Piece::Field(_))) {
-                return Err(format!("the field {{{name}}} touches the one before it, so that nothing tells where it begins"));
+                return Err(format!(
+                    "the field {{{name}}} touches the one before it, so that nothing tells where it begins"
+                ));
             }
             pieces.push(Piece::Field(field));
             rest = after;
@@ -138,10 +144,7 @@ mod tests {
     fn fields_take_what_lets_the_rest_match() {
         let pattern = Pattern::parse("{any}/{model}_{condition}_{seed}.csv").unwrap();
         let found = pattern.read("x/lstm_a_b-c_7.csv").unwrap();
-        assert_eq!(
-            (found.model.as_deref(), found.condition.as_str(), found.seed),
-            (Some("lstm"), "a_b-c", 7)
-        );
+        assert_eq!((found.model.as_deref(), found.condition.as_str(), found.seed), (Some("lstm"), "a_b-c", 7));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::part::{CurveRow, MeasuredPart, MeasuredRow, Scores, read_measured};
 use super::study::{CellKey, PlannedCell, StoredStudy, read_study};
 use crate::curve::metrics::{CurveMetrics, Undefined};
 use crate::error::Error;
+use crate::import::BACKEND;
 
 /// Parts that are fetched, decoded and measured at a time, while the results of the one before are taken.
 pub const PARTS_IN_FLIGHT: usize = 4;
@@ -309,6 +310,11 @@ fn whole(rows: &[MeasuredRow], epochs: u32) -> Result<(), String> {
 }
 
 impl Results {
+    /// Whether all curves were imported from files of other programs.
+    pub fn is_imported(&self) -> bool {
+        !self.provenance.is_empty() && self.provenance.iter().all(|part| part.backend == BACKEND)
+    }
+
     /// Runs in the results.
     pub fn done(&self) -> usize {
         self.cells.iter().map(|cell| cell.runs.len()).sum()

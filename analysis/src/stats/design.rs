@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// One epoch of one run.
 #[derive(Debug, Clone, Copy)]
@@ -142,10 +143,10 @@ pub enum Unfit {
 #[derive(Debug, Clone)]
 pub struct Design {
     formula: Formula,
-    levels: Vec<String>,
-    rows: Vec<DesignRow>,
+    levels: Arc<Vec<String>>,
+    rows: Arc<Vec<DesignRow>>,
     /// The rows of every run.
-    runs: Vec<Range<usize>>,
+    runs: Arc<Vec<Range<usize>>>,
 }
 
 /// One row with its labels as numbers.
@@ -220,15 +221,6 @@ impl Design {
         }
         let (levels, level_places) = numbered(rows.clone().map(|row| row.level));
         let (_, run_places) = numbered(rows.clone().map(|row| row.run));
-        if formula.has_level() && levels.len() < 2 {
-            return Err(Unfit::OneLevel { level: first.level.to_string() });
-        }
-        if formula.has_epoch() && rows.clone().all(|row| row.epoch == first.epoch) {
-            return Err(Unfit::OneEpoch);
-        }
-        if rows.clone().all(|row| row.value == first.value) {
-            return Err(Unfit::ConstantResponse);
-        }
         let mut numbered_rows = Vec::with_capacity(level_places.len());
         let places = run_places.into_iter().zip(level_places);
         numbered_rows.extend(rows.zip(places).map(|(row, (run, level))| DesignRow {
@@ -238,7 +230,31 @@ impl Design {
             value: row.value,
         }));
         let (rows, runs) = by_run(&numbered_rows);
-        Ok(Design { formula, levels: levels.into_iter().map(str::to_string).collect(), rows, runs })
+        let levels: Vec<String> = levels.into_iter().map(str::to_string).collect();
+        Design { formula, levels: Arc::new(levels), rows: Arc::new(rows), runs: Arc::new(runs) }.checked(first.level)
+    }
+
+    /// The same rows for another formula.
+    ///
+    /// # Errors
+    /// As [`Design::new`].
+    pub fn with_formula(&self, formula: Formula) -> Result<Design, Unfit> {
+        let first = self.levels.first().map_or("", String::as_str);
+        Design { formula, ..self.clone() }.checked(first)
+    }
+
+    fn checked(self, first_level: &str) -> Result<Design, Unfit> {
+        if self.formula.has_level() && self.levels.len() < 2 {
+            return Err(Unfit::OneLevel { level: first_level.to_string() });
+        }
+        let first = self.rows.first().ok_or(Unfit::NoRows)?;
+        if self.formula.has_epoch() && self.rows.iter().all(|row| row.epoch == first.epoch) {
+            return Err(Unfit::OneEpoch);
+        }
+        if self.rows.iter().all(|row| row.value == first.value) {
+            return Err(Unfit::ConstantResponse);
+        }
+        Ok(self)
     }
 
     /// Rows.
@@ -384,7 +400,7 @@ impl Design {
 fn numbered<'a>(labels: impl Iterator<Item = &'a str> + Clone) -> (Vec<&'a str>, Vec<u32>) {
     let mut names: Vec<&str> = Vec::new();
     for label in labels.clone() {
-        if names.last() != Some(&label) {
+        if !names.last().is_some_and(|last| same(last, label)) {
             names.push(label);
         }
     }
@@ -392,13 +408,18 @@ fn numbered<'a>(labels: impl Iterator<Item = &'a str> + Clone) -> (Vec<&'a str>,
     names.dedup();
     let mut last = 0;
     let places = labels.map(|label| {
-        if names.get(last) != Some(&label) {
+        if !names.get(last).is_some_and(|name| same(name, label)) {
             last = names.binary_search(&label).unwrap_or(0);
         }
         last as u32
     });
     let places = places.collect();
     (names, places)
+}
+
+/// Whether two labels are the same; most often they are the same text in memory.
+fn same(one: &str, other: &str) -> bool {
+    std::ptr::eq(one, other) || one == other
 }
 
 /// The rows run by run, those of a run by level, epoch and value; and the rows of every run.
