@@ -120,8 +120,8 @@ impl Quantity {
     pub fn of(self, epoch: &EpochResult) -> Option<f64> {
         match self {
             Quantity::Metric(metric) => epoch.metrics.ok().map(|metrics: CurveMetrics| metrics.get(metric)),
-            Quantity::TrainLoss => epoch.train_loss,
-            Quantity::Validation(score) => epoch.validation[score],
+            Quantity::TrainLoss => epoch.train_loss(),
+            Quantity::Validation(score) => epoch.validation()[score],
         }
     }
 }

@@ -8,6 +8,7 @@ use curvefleet_proto::study::Analysis;
 
 use crate::compare::compare_cells;
 use crate::error::Error;
+use crate::read::kept::RunMaps;
 use crate::read::metric_table::MetricTable;
 use crate::report::{comparison_tables, paper_tables, whole_tables};
 use crate::stats::paper_table::paper_table_of_cells;
@@ -89,7 +90,7 @@ fn sound(table: &MetricTable, options: &AnalyzeOptions) -> Result<(Tables, usize
     let cells = table.cells()?;
     let analysis = Analysis { resamples: options.resamples, seed: options.seed, ..Analysis::default() };
     let seeds = cells.iter().map(|cell| cell.runs.len()).max().unwrap_or_default();
-    let comparisons = compare_cells(&cells, &analysis, seeds, false);
+    let comparisons = compare_cells(&cells, &analysis, seeds, RunMaps::NoCurves);
     let epochs = cells.iter().flat_map(|cell| &cell.runs).flat_map(|run| &run.epochs);
     let left_out = epochs.filter(|epoch| epoch.metrics.is_err()).count();
     let mut tables = comparison_tables::all(&comparisons, &analysis)?;

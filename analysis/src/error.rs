@@ -51,6 +51,17 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Files of curves do not make a study.
+    #[error("{0}")]
+    Import(String),
+    /// A file of curves cannot be read.
+    #[error("{place} {reason}")]
+    CurveFile {
+        /// The file.
+        place: String,
+        /// What is wrong with it, with the line and column.
+        reason: String,
+    },
     /// A file could not be written.
     #[error("{place} cannot be written: {source}")]
     Output {
@@ -95,6 +106,8 @@ impl Error {
                 | Error::Time(_)
                 | Error::Store(_)
                 | Error::MetricTable { .. }
+                | Error::Import(_)
+                | Error::CurveFile { .. }
         )
     }
 }

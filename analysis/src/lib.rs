@@ -12,6 +12,7 @@
 //! - [`figure`]: learning-curve maps, trajectories and ribbons as SVG and PNG
 //! - [`table`]: one table as CSV, Parquet and HTML
 //! - [`report`]: the report folder, and [`write_report`]
+//! - [`import`]: curves that other programs wrote, as a study
 //! - [`analyze`](mod@analyze): the same comparisons and the paper's table from any table of metrics
 //! - [`error`]: why there is no report
 
@@ -21,6 +22,7 @@ pub mod compare;
 pub mod curve;
 pub mod error;
 pub mod figure;
+pub mod import;
 pub mod options;
 pub mod read;
 pub mod report;
@@ -29,5 +31,6 @@ pub mod table;
 
 pub use analyze::{AnalyzeOptions, analyze};
 pub use error::Error;
+pub use import::{ImportOptions, import_curves};
 pub use options::{Options, run};
 pub use report::{ReportOptions, ReportSummary, write_report};

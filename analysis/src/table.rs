@@ -1,7 +1,9 @@
-//! One table as CSV and as Parquet, written row by row, so that a table of millions of rows needs the memory of its files alone.
+//! One table as CSV and as Parquet, written row by row: into memory, or, where it has millions of rows, to where it is to lie.
 //!
 //! An undefined value is an empty cell in CSV and a null in Parquet; a NaN or an infinity cannot get in.
 
+use std::fmt::Write as _;
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::builder::{ArrayBuilder, Float64Builder, StringBuilder, UInt64Builder};
@@ -15,6 +17,8 @@ use crate::error::Error;
 
 /// Rows gathered before they are encoded.
 const BATCH_ROWS: usize = 8192;
+/// Rows of a row group of Parquet, which is in memory until it is full.
+const GROUP_ROWS: usize = 16 * BATCH_ROWS;
 /// Numbers below this or above its inverse are written in scientific notation, since digits alone would be long.
 const SCIENTIFIC_BELOW: f64 = 1e-5;
 
@@ -94,15 +98,17 @@ impl Files {
     }
 }
 
-/// A table while rows are added.
-pub struct Writer {
+/// A table while rows are added, and where its two files go.
+pub struct Writer<W: Write + Send = Vec<u8>> {
     name: &'static str,
     columns: Vec<Column>,
     rows: usize,
     schema: Arc<Schema>,
-    csv: csv::Writer<Vec<u8>>,
-    parquet: ArrowWriter<Vec<u8>>,
+    csv: csv::Writer<W>,
+    parquet: ArrowWriter<W>,
     named: Vec<(String, Kind)>,
+    /// The text of a cell, kept for its memory.
+    cell: String,
 }
 
 enum Column {
@@ -120,27 +126,29 @@ impl Column {
         }
     }
 
-    /// Takes a value and gives its CSV cell; `None` if the value is of another kind.
-    fn push(&mut self, value: Value<'_>) -> Option<String> {
+    /// Takes a value and writes its CSV cell; false if the value is of another kind.
+    fn push(&mut self, value: Value<'_>, cell: &mut String) -> bool {
+        cell.clear();
         match (self, value) {
             (Column::Text(texts), Value::Text(text)) => {
                 texts.append_value(text);
-                return Some(text.to_string());
+                cell.push_str(text);
             }
             (Column::Number(numbers), Value::Number(number)) if number.is_finite() => {
                 numbers.append_value(number);
-                return Some(plain_or_scientific(number));
+                write_number(number, cell);
             }
             (Column::Count(counts), Value::Count(count)) => {
                 counts.append_value(count);
-                return Some(count.to_string());
+                // Writing into a string does not fail.
+                let _ = write!(cell, "{count}");
             }
             (Column::Text(texts), Value::Missing) => texts.append_null(),
             (Column::Number(numbers), Value::Missing | Value::Number(_)) => numbers.append_null(),
             (Column::Count(counts), Value::Missing) => counts.append_null(),
-            _ => return None,
+            _ => return false,
         }
-        Some(String::new())
+        true
     }
 
     fn finish(&mut self) -> ArrayRef {
@@ -152,22 +160,40 @@ impl Column {
     }
 }
 
-/// A number with the fewest digits that give it back.
-fn plain_or_scientific(number: f64) -> String {
+/// Writes a number with the fewest digits that give it back.
+fn write_number(number: f64, cell: &mut String) {
     let size = number.abs();
-    if size != 0.0 && !(SCIENTIFIC_BELOW..1.0 / SCIENTIFIC_BELOW.powi(3)).contains(&size) {
-        format!("{number:e}")
-    } else {
-        format!("{number}")
-    }
+    let scientific = size != 0.0 && !(SCIENTIFIC_BELOW..1.0 / SCIENTIFIC_BELOW.powi(3)).contains(&size);
+    // Writing into a string does not fail.
+    let _ = if scientific { write!(cell, "{number:e}") } else { write!(cell, "{number}") };
 }
 
 impl Writer {
-    /// An empty table with these columns.
+    /// An empty table with these columns, in memory.
     ///
     /// # Errors
     /// If the writers refuse the columns.
     pub fn new(name: &'static str, columns: &[(&str, Kind)]) -> Result<Writer, Error> {
+        Writer::to(name, columns, Vec::new(), Vec::new())
+    }
+
+    /// Ends the table.
+    ///
+    /// # Errors
+    /// If the last rows cannot be encoded.
+    pub fn finish(self) -> Result<Files, Error> {
+        let columns = self.named.clone();
+        let (csv, parquet) = self.end()?;
+        Ok(Files { csv, parquet, columns })
+    }
+}
+
+impl<W: Write + Send> Writer<W> {
+    /// An empty table with these columns, whose files go to `csv_file` and `parquet_file`.
+    ///
+    /// # Errors
+    /// If the writers refuse the columns, or the files cannot be written.
+    pub fn to(name: &'static str, columns: &[(&str, Kind)], csv_file: W, parquet_file: W) -> Result<Writer<W>, Error> {
         let fields: Vec<Field> = columns
             .iter()
             .map(|(column, kind)| {
@@ -183,15 +209,16 @@ impl Writer {
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_created_by("curvefleet".to_string())
+            .set_max_row_group_row_count(Some(GROUP_ROWS))
             .build();
         let failed = |reason: String| Error::Table { table: name.to_string(), reason };
-        let parquet = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties))
+        let parquet = ArrowWriter::try_new(parquet_file, schema.clone(), Some(properties))
             .map_err(|error| failed(error.to_string()))?;
-        let mut csv = csv::Writer::from_writer(Vec::new());
+        let mut csv = csv::Writer::from_writer(csv_file);
         csv.write_record(columns.iter().map(|(column, _)| column)).map_err(|error| failed(error.to_string()))?;
         let named = columns.iter().map(|(column, kind)| ((*column).to_string(), *kind)).collect();
         let columns = columns.iter().map(|(_, kind)| Column::new(*kind)).collect();
-        Ok(Writer { name, columns, rows: 0, schema, csv, parquet, named })
+        Ok(Writer { name, columns, rows: 0, schema, csv, parquet, named, cell: String::new() })
     }
 
     /// Adds a row, one value for each column.
@@ -202,10 +229,15 @@ impl Writer {
         if row.len() != self.columns.len() {
             return Err(self.failed(format!("a row has {} values for {} columns", row.len(), self.columns.len())));
         }
-        let cells: Option<Vec<String>> =
-            self.columns.iter_mut().zip(row).map(|(column, value)| column.push(*value)).collect();
-        let cells = cells.ok_or_else(|| self.failed("a value is not of its column's kind".to_string()))?;
-        self.csv.write_record(&cells).map_err(|error| self.failed(error.to_string()))?;
+        for (column, value) in self.columns.iter_mut().zip(row) {
+            let written = if column.push(*value, &mut self.cell) {
+                self.csv.write_field(&self.cell).map_err(|error| error.to_string())
+            } else {
+                Err("a value is not of its column's kind".to_string())
+            };
+            written.map_err(|reason| Error::Table { table: self.name.to_string(), reason })?;
+        }
+        self.csv.write_record(None::<&[u8]>).map_err(|error| self.failed(error.to_string()))?;
         self.rows += 1;
         if self.rows == BATCH_ROWS { self.flush() } else { Ok(()) }
     }
@@ -218,11 +250,11 @@ impl Writer {
         self.parquet.write(&batch).map_err(|error| self.failed(error.to_string()))
     }
 
-    /// Ends the table.
+    /// Ends the table, and gives its CSV and its Parquet file back.
     ///
     /// # Errors
-    /// If the last rows cannot be encoded.
-    pub fn finish(mut self) -> Result<Files, Error> {
+    /// If the last rows cannot be encoded or written.
+    pub fn end(mut self) -> Result<(W, W), Error> {
         if self.rows > 0 {
             self.flush()?;
         }
@@ -230,7 +262,7 @@ impl Writer {
         let failed = |reason: String| Error::Table { table: name.to_string(), reason };
         let parquet = self.parquet.into_inner().map_err(|error| failed(error.to_string()))?;
         let csv = self.csv.into_inner().map_err(|error| failed(error.to_string()))?;
-        Ok(Files { csv, parquet, columns: self.named })
+        Ok((csv, parquet))
     }
 
     fn failed(&self, reason: String) -> Error {

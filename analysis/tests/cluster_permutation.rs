@@ -152,7 +152,8 @@ fn what_cannot_be_tested_says_why() {
     // A difference without any variance is the largest there can be, and its p is still that of the assignments.
     let other: &[f64] = &[0.5, 0.6, 0.7, 0.9];
     let sharp = cluster_test(&[map, map, map], &[other, other, other], 2, &OPTIONS).unwrap();
-    assert_eq!((sharp.clusters.len(), sharp.clusters[0].mass), (1, f64::NEG_INFINITY));
+    assert_eq!(sharp.clusters.len(), 1);
+    assert!(sharp.clusters[0].mass < -sharp.threshold && sharp.clusters[0].mass.is_finite());
     assert!((sharp.clusters[0].p - 2.0 / 20.0).abs() < 1e-15);
 }
 

@@ -14,8 +14,10 @@ use crate::stats::undefined::Undefined;
 
 /// Thresholds of a profile, over all values that a metric can have.
 pub const THRESHOLDS: usize = 41;
-/// Runs times resamples at most; each such draw is looked at for every threshold, so that more would take minutes.
-const MOST_DRAWS: u64 = 50_000_000;
+/// Runs times resamples at most, as long as there are [`FEWEST_RESAMPLES`].
+const MOST_DRAWS: usize = 50_000_000;
+/// Resamples at least, where the study asks for as many: what the ends of a 95% interval rest on.
+const FEWEST_RESAMPLES: usize = 1000;
 
 /// One metric after the last epoch, over all runs of a data set and model.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Side {
     pub conditions: usize,
     /// Their runs with a value.
     pub runs: usize,
+    /// How often they were resampled: as often as the study asks, or less often where the runs are very many.
+    pub resamples: usize,
     /// The interquartile mean and its interval, or why there is none.
     pub interquartile_mean: Result<(f64, (f64, f64)), String>,
     /// The share of runs above every threshold, or why there is none.
@@ -72,14 +76,9 @@ impl Side {
         if runs == 0 {
             return Side { ..Side::none(&format!("there are no runs with {name} labels")) };
         }
-        if runs as u64 * u64::from(analysis.resamples) > MOST_DRAWS {
-            let reason = format!(
-                "{runs} runs times {} resamples are more than {MOST_DRAWS} draws; `resamples` in [analysis] can be lower",
-                analysis.resamples
-            );
-            return Side { interquartile_mean: Err(reason.clone()), profile: Err(reason), ..found };
-        }
-        let resampling = Resampling { seed: analysis.seed, resamples: analysis.resamples as usize };
+        let resamples = (analysis.resamples as usize).min((MOST_DRAWS / runs).max(FEWEST_RESAMPLES));
+        let found = Side { resamples, ..found };
+        let resampling = Resampling { seed: analysis.seed, resamples };
         let level = analysis.interval_level;
         let why = |undefined: Undefined| reason(undefined, &names);
         let mean = interquartile_mean_resampled(&values, &resampling, &outcome.stream(&["interquartile mean", name]));
@@ -102,7 +101,7 @@ impl Side {
 
     fn none(reason: &str) -> Side {
         let reason = reason.to_string();
-        Side { conditions: 0, runs: 0, interquartile_mean: Err(reason.clone()), profile: Err(reason) }
+        Side { conditions: 0, runs: 0, resamples: 0, interquartile_mean: Err(reason.clone()), profile: Err(reason) }
     }
 }
 

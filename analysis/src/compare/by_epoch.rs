@@ -1,8 +1,10 @@
 //! The mixed model over all epochs: metric ~ epoch × condition + (1 | run), for the runs with true labels.
 
+use super::model_rows::ModelRows;
 use crate::aggregate::Group;
 use crate::curve::metrics::Metric;
-use crate::stats::design::{Design, Formula, Row, Unfit};
+use crate::read::results::Cell;
+use crate::stats::design::{Design, Formula, Unfit};
 use crate::stats::mixed::{LikelihoodRatio, Method, MixedFit, TermTest, likelihood_ratio};
 
 /// The model of one metric in one data set and model.
@@ -59,43 +61,35 @@ impl Nested {
 impl EpochModel {
     /// Fits the model.
     pub(super) fn fit(group: &Group<'_>, metric: Metric) -> EpochModel {
-        let mut rows = Vec::new();
-        let mut runs = 0;
-        for (condition, cell) in group.conditions.iter().filter_map(|found| Some((found.name, found.truth?))) {
-            for run in &cell.runs {
-                let before = rows.len();
-                rows.extend(run.epochs.iter().zip(1_u32..).filter_map(|(epoch, number)| {
-                    let value = epoch.metrics.ok()?.get(metric);
-                    Some(Row { run: &run.run, level: condition, epoch: f64::from(number), value })
-                }));
-                runs += usize::from(rows.len() > before);
-            }
-        }
+        let truths = group.conditions.iter().filter_map(|found| Some((found.truth?, found.name)));
+        let cells = truths.collect::<Vec<(&Cell, &str)>>();
+        let rows = ModelRows::new(&cells, metric);
         EpochModel {
             data: group.data.to_string(),
             model: group.model.to_string(),
             metric,
-            rows: rows.len(),
-            runs,
+            rows: rows.count(),
+            runs: rows.runs(),
             fit: fit(&rows).map_err(|unfit| unfit.to_string()),
         }
     }
 }
 
-fn fit(rows: &[Row<'_>]) -> Result<Fit, Unfit> {
-    let fitted = MixedFit::new(&Design::new(Formula::EpochByLevel, rows)?, Method::Reml)?;
+fn fit(rows: &ModelRows<'_>) -> Result<Fit, Unfit> {
+    let design = Design::of(Formula::EpochByLevel, rows.iter())?;
+    let fitted = MixedFit::new(&design, Method::Reml)?;
     Ok(Fit {
         terms: fitted.term_tests()?,
         run_variance: fitted.run_variance,
         residual_variance: fitted.residual_variance,
         intraclass_correlation: fitted.intraclass_correlation(),
-        likelihood_ratios: likelihood_ratios(rows),
+        likelihood_ratios: likelihood_ratios(&design),
     })
 }
 
-fn likelihood_ratios(rows: &[Row<'_>]) -> Vec<(Nested, Result<LikelihoodRatio, String>)> {
+fn likelihood_ratios(design: &Design) -> Vec<(Nested, Result<LikelihoodRatio, String>)> {
     let fit = |formula| -> Result<MixedFit, String> {
-        let design = Design::new(formula, rows).map_err(|unfit| unfit.to_string())?;
+        let design = design.with_formula(formula).map_err(|unfit| unfit.to_string())?;
         MixedFit::new(&design, Method::Ml).map_err(|unfit| unfit.to_string())
     };
     let (full, parallel, epoch) = (fit(Formula::EpochByLevel), fit(Formula::EpochAndLevel), fit(Formula::Epoch));

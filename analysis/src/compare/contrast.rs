@@ -3,7 +3,7 @@
 use super::reason::reason;
 use crate::stats::effect_size::Effect;
 use crate::stats::effect_size::difference::standardised_difference;
-use crate::stats::effect_size::dominance::{Dominance, dominance};
+use crate::stats::effect_size::dominance::{Dominance, Method, dominance};
 use crate::stats::random::Resampling;
 use crate::stats::summary::Summary;
 use crate::stats::t_test::{TTest, welch_t};
@@ -20,8 +20,10 @@ pub struct Contrast {
     pub hedges_g: Result<Effect, String>,
     /// P(first > second), ties counting one half.
     pub probability: Result<f64, String>,
-    /// Its bootstrap interval.
+    /// Its interval.
     pub probability_interval: Result<(f64, f64), String>,
+    /// Where that interval comes from.
+    pub probability_method: Method,
     /// Welch's test of the difference of means.
     pub welch: Result<TTest, String>,
     /// Its p-value corrected within its family, where it has one.
@@ -48,6 +50,7 @@ impl Contrast {
             second: Summary::of(b),
             hedges_g: standardised_difference(a, b, level).map(|found| found.hedges_g).map_err(why),
             probability_interval: found.as_ref().map_err(String::clone).and_then(interval_of),
+            probability_method: Method::of(a.len() + b.len(), resampling),
             probability: found.map(|found| found.probability),
             welch: welch_t(a, b).map_err(why),
             corrected: None,

@@ -14,6 +14,7 @@
 //! - [`over_map`]: whole maps, by the cluster-based permutation test
 //! - [`aggregates`]: all runs of a data set in one number and one profile
 //! - [`plan`]: what the seeds can find, and how many are needed
+//! - `model_rows`: the epochs of runs as the rows of a model
 //! - `reason`: why there is no value, with the conditions' names
 
 pub mod aggregates;
@@ -21,6 +22,7 @@ pub mod by_epoch;
 pub mod contrast;
 pub mod controls;
 pub mod family;
+mod model_rows;
 pub mod omnibus;
 pub mod outcome;
 pub mod over_map;
@@ -34,6 +36,7 @@ use rayon::prelude::*;
 
 use crate::aggregate::{Group, groups_of};
 use crate::curve::metrics::Metric;
+use crate::read::kept::RunMaps;
 use crate::read::results::{Cell, Results};
 use crate::report::page_numbers::percent;
 use crate::stats::random::Resampling;
@@ -106,11 +109,11 @@ impl Origin {
 /// Compares the runs of a study as its `[analysis]` part says.
 pub fn compare(results: &Results) -> Comparisons {
     let study = &results.stored.study;
-    compare_cells(&results.cells, &study.analysis, study.seeds.len(), results.has_run_maps)
+    compare_cells(&results.cells, &study.analysis, study.seeds.len(), results.run_maps)
 }
 
-/// Compares the runs of some cells. `seeds` is how many runs each cell was to have; `has_run_maps` says whether their maps were kept.
-pub fn compare_cells(cells: &[Cell], analysis: &Analysis, seeds: usize, has_run_maps: bool) -> Comparisons {
+/// Compares the runs of some cells. `seeds` is how many runs each cell was to have; `run_maps` says whether their maps are there.
+pub fn compare_cells(cells: &[Cell], analysis: &Analysis, seeds: usize, run_maps: RunMaps) -> Comparisons {
     let metrics: Vec<Metric> = analysis.metrics.iter().map(|metric| Metric::from(*metric)).collect();
     let groups = groups_of(cells);
     let with_metric: Vec<(&Group, Metric)> =
@@ -125,7 +128,7 @@ pub fn compare_cells(cells: &[Cell], analysis: &Analysis, seeds: usize, has_run_
         .collect();
     family::correct(analysis, &mut outcomes);
     let models = with_metric.par_iter().map(|(group, metric)| EpochModel::fit(group, *metric)).collect();
-    let maps = groups.iter().map(|group| MapTests::new(group, analysis, has_run_maps)).collect();
+    let maps = groups.iter().map(|group| MapTests::new(group, analysis, run_maps)).collect();
     let aggregates = with_metric.par_iter().map(|(group, metric)| Aggregate::new(group, *metric, analysis)).collect();
     let level = percent(analysis.interval_level);
     Comparisons { outcomes, models, robust: robust::tests(&groups, &metrics), maps, aggregates, level }

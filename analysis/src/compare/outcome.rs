@@ -146,10 +146,9 @@ mod tests {
     use crate::curve::metrics::{CurveMetrics, Undefined};
 
     fn run(heights: &[Option<f64>]) -> RunResult {
-        let epoch = |height: &Option<f64>| EpochResult {
-            train_loss: None,
-            validation: Default::default(),
-            metrics: height.map_or(Err(Undefined::Empty), |height| CurveMetrics::of(&[height])),
+        let epoch = |height: &Option<f64>| {
+            let metrics = height.map_or(Err(Undefined::Empty), |height| CurveMetrics::of(&[height]));
+            EpochResult::new(None, Default::default(), metrics)
         };
         RunResult {
             run: "run".to_string(),

@@ -11,6 +11,7 @@ use super::family::adjustment;
 use super::pairs::pairs_of_names;
 use super::reason::broken_maps;
 use crate::aggregate::Group;
+use crate::read::kept::RunMaps;
 use crate::read::results::Cell;
 use crate::stats::cluster_permutation::{Cluster, ClusterOptions, ClusterTest, Statistic, cluster_test};
 use crate::stats::tails::Tail;
@@ -119,11 +120,11 @@ impl MapTests {
         Origin::of(analysis, AnalysisKey::Comparisons)
     }
 
-    /// Tests the maps of a group. `has_run_maps` says whether the maps of single runs were kept.
-    pub(super) fn new(group: &Group<'_>, analysis: &Analysis, has_run_maps: bool) -> MapTests {
+    /// Tests the maps of a group. `run_maps` says whether the maps of single runs are there.
+    pub(super) fn new(group: &Group<'_>, analysis: &Analysis, run_maps: RunMaps) -> MapTests {
         let truths: Vec<(&str, &Cell)> =
             group.conditions.iter().filter_map(|found| Some((found.name, found.truth?))).collect();
-        let test = Tester { analysis, has_run_maps };
+        let test = Tester { analysis, run_maps };
         let mut controls: Vec<MapTest> = group
             .conditions
             .par_iter()
@@ -158,7 +159,7 @@ impl MapTests {
 
 struct Tester<'a> {
     analysis: &'a Analysis,
-    has_run_maps: bool,
+    run_maps: RunMaps,
 }
 
 impl Tester<'_> {
@@ -175,8 +176,8 @@ impl Tester<'_> {
     }
 
     fn find(&self, a: &Cell, b: &Cell) -> Result<Found, String> {
-        if !self.has_run_maps {
-            return Err("the study has too many runs to keep the map of each in memory".to_string());
+        if let Some(reason) = self.run_maps.missing() {
+            return Err(reason.to_string());
         }
         let maps = |cell: &Cell| cell.kept.maps.iter().map(|map| map.values.clone()).collect::<Vec<_>>();
         let (first, second) = (maps(a), maps(b));

@@ -4,16 +4,14 @@ use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
+use super::model_rows::ModelRows;
 use crate::aggregate::Group;
 use crate::curve::metrics::Metric;
 use crate::read::results::Cell;
 use crate::stats::cluster_robust::RobustFit;
-use crate::stats::design::{Design, Formula, Row};
+use crate::stats::design::{Design, Formula, Unfit};
 use crate::stats::paper_table::Model;
 use crate::stats::wald::WaldF;
-
-/// Rows of a model at most; more take minutes.
-pub const MOST_ROWS: usize = 2_000_000;
 
 /// Coefficients of a model at most, those of thirty conditions with a slope each: the joint test's memory grows with their fourth power and
 /// is 100 MB there.
@@ -41,84 +39,82 @@ pub struct RobustTest {
 /// Tests the lines of the paper's table for every network, in its order.
 pub(super) fn tests(groups: &[Group<'_>], metrics: &[Metric]) -> Vec<RobustTest> {
     let networks: BTreeSet<&str> = groups.iter().map(|group| group.model).collect();
-    let mut asked = Vec::new();
+    let mut asked: Vec<Asked> = Vec::new();
     for network in networks {
         let of_network: Vec<&Group> = groups.iter().filter(|group| group.model == network).collect();
         for metric in metrics {
+            let mut ask = |groups: Vec<_>, models| asked.push(Asked { network, metric: *metric, groups, models });
             if of_network.len() > 1 {
-                asked.push((network, *metric, Model::DataSource, of_network.clone()));
+                ask(of_network.clone(), &[Model::DataSource]);
             }
             for group in &of_network {
-                asked.extend(WITHIN_DATA.map(|model| (network, *metric, model, vec![*group])));
+                ask(vec![*group], &[Model::TrueOrShuffled]);
+                ask(vec![*group], &OF_CONDITIONS);
             }
         }
     }
-    asked.into_par_iter().map(|(network, metric, model, groups)| test(network, metric, model, &groups)).collect()
+    asked.par_iter().flat_map_iter(Asked::tests).collect()
 }
 
-const WITHIN_DATA: [Model; 4] =
-    [Model::TrueOrShuffled, Model::Condition, Model::EpochByCondition, Model::EpochByConditionOverEpoch];
+/// The models that explain the rows with true labels of one data set.
+const OF_CONDITIONS: [Model; 3] = [Model::Condition, Model::EpochByCondition, Model::EpochByConditionOverEpoch];
 
-fn test(network: &str, metric: Metric, explained_by: Model, groups: &[&Group<'_>]) -> RobustTest {
-    let mut rows = Vec::new();
-    let mut runs = 0;
-    for group in groups {
-        for condition in &group.conditions {
-            for (cell, shuffled) in [(condition.truth, false), (condition.control, true)] {
-                if shuffled && explained_by != Model::TrueOrShuffled {
-                    continue;
+/// Models of the same rows.
+struct Asked<'a> {
+    network: &'a str,
+    metric: Metric,
+    groups: Vec<&'a Group<'a>>,
+    models: &'static [Model],
+}
+
+impl Asked<'_> {
+    fn tests(&self) -> Vec<RobustTest> {
+        let cells = self.cells();
+        let rows = ModelRows::new(&cells, self.metric);
+        let design = Design::of(Formula::Mean, rows.iter());
+        let data = (self.models[0] != Model::DataSource).then(|| self.groups[0].data.to_string());
+        let test = |model: &Model| RobustTest {
+            network: self.network.to_string(),
+            metric: self.metric,
+            data: data.clone(),
+            explained_by: *model,
+            rows: rows.count(),
+            runs: rows.runs(),
+            test: fit(*model, &design),
+        };
+        self.models.iter().map(test).collect()
+    }
+
+    /// The cells whose rows are looked at, and what each is compared as.
+    fn cells(&self) -> Vec<(&Cell, &str)> {
+        let mut cells = Vec::new();
+        let explained_by = self.models[0];
+        for group in &self.groups {
+            for condition in &group.conditions {
+                for (cell, labels) in [(condition.truth, "true"), (condition.control, "shuffled")] {
+                    let level = match explained_by {
+                        Model::TrueOrShuffled => labels,
+                        _ if labels == "shuffled" => continue,
+                        Model::DataSource => group.data,
+                        _ => condition.name,
+                    };
+                    cells.extend(cell.map(|cell| (cell, level)));
                 }
-                let level = match explained_by {
-                    Model::DataSource => group.data,
-                    Model::TrueOrShuffled => {
-                        if shuffled {
-                            "shuffled"
-                        } else {
-                            "true"
-                        }
-                    }
-                    _ => condition.name,
-                };
-                runs += cell.map_or(0, |cell| add_rows(cell, level, metric, &mut rows));
             }
         }
-    }
-    let data = (explained_by != Model::DataSource).then(|| groups[0].data.to_string());
-    RobustTest {
-        network: network.to_string(),
-        metric,
-        data,
-        explained_by,
-        rows: rows.len(),
-        runs,
-        test: fit(explained_by, &rows),
+        cells
     }
 }
 
-/// Adds the epochs of a cell's runs; gives how many runs have any.
-fn add_rows<'a>(cell: &'a Cell, level: &'a str, metric: Metric, rows: &mut Vec<Row<'a>>) -> usize {
-    let mut runs = 0;
-    for run in &cell.runs {
-        let before = rows.len();
-        rows.extend(run.epochs.iter().zip(1_u32..).filter_map(|(epoch, number)| {
-            Some(Row { run: &run.run, level, epoch: f64::from(number), value: epoch.metrics.ok()?.get(metric) })
-        }));
-        runs += usize::from(rows.len() > before);
-    }
-    runs
-}
-
-fn fit(explained_by: Model, rows: &[Row<'_>]) -> Result<WaldF, String> {
-    if rows.len() > MOST_ROWS {
-        return Err(format!("more than {MOST_ROWS} rows"));
-    }
+fn fit(explained_by: Model, design: &Result<Design, Unfit>) -> Result<WaldF, String> {
     let (formula, smaller) = match explained_by {
         Model::DataSource | Model::TrueOrShuffled | Model::Condition => (Formula::Level, Formula::Mean),
         Model::Epoch => (Formula::Epoch, Formula::Mean),
         Model::EpochByCondition => (Formula::EpochByLevel, Formula::Mean),
         Model::EpochByConditionOverEpoch => (Formula::EpochByLevel, Formula::Epoch),
     };
-    let design = Design::new(formula, rows).map_err(|unfit| unfit.to_string())?;
+    let design = design.as_ref().map_err(Unfit::to_string)?;
+    let design = design.with_formula(formula).map_err(|unfit| unfit.to_string())?;
     if design.columns() > MOST_COEFFICIENTS {
         return Err(format!("more than {MOST_COEFFICIENTS} coefficients"));
     }

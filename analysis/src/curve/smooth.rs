@@ -35,13 +35,12 @@ fn middle(u: f64, v: f64, w: f64) -> Middle {
     }
 }
 
-/// R's `med3`.
+/// R's `med3`, without a branch. Of equal values it is the one that R takes, so that even zeros keep their sign.
 fn median(u: f64, v: f64, w: f64) -> f64 {
-    match middle(u, v, w) {
-        Middle::First => u,
-        Middle::Second => v,
-        Middle::Third => w,
-    }
+    let low = if u < w { u } else { w };
+    let high = if u > w { u } else { w };
+    let bounded = if v < low { low } else { v };
+    if bounded > high { high } else { bounded }
 }
 
 /// "3R": medians of three until nothing changes, then Tukey's end rule once, which uses the ends of this pass's input.
@@ -53,13 +52,15 @@ fn repeated_medians(x: &[f64]) -> Vec<f64> {
     let mut y = x.to_vec();
     let mut previous = x.to_vec();
     loop {
-        for i in 1..n - 1 {
-            y[i] = median(previous[i - 1], previous[i], previous[i + 1]);
+        let mut changed = false;
+        for (value, three) in y[1..n - 1].iter_mut().zip(previous.windows(3)) {
+            *value = median(three[0], three[1], three[2]);
+            changed |= *value != three[1];
         }
-        if y == previous {
+        if !changed {
             break;
         }
-        previous.copy_from_slice(&y);
+        std::mem::swap(&mut y, &mut previous);
     }
     y[0] = median(3.0 * y[1] - 2.0 * y[2], x[0], y[1]);
     y[n - 1] = median(y[n - 2], x[n - 1], 3.0 * y[n - 2] - 2.0 * y[n - 3]);
@@ -104,9 +105,9 @@ fn split_flats(x: &[f64]) -> (Vec<f64>, bool) {
 
 /// Whether points `i` and `i + 1` are equal and form a peak or a valley.
 fn is_two_flat(x: &[f64], i: usize) -> bool {
-    let rises = x[i - 1] <= x[i] && x[i + 1] <= x[i + 2];
-    let falls = x[i - 1] >= x[i] && x[i + 1] >= x[i + 2];
-    x[i] == x[i + 1] && !rises && !falls
+    let rises = || x[i - 1] <= x[i] && x[i + 1] <= x[i + 2];
+    let falls = || x[i - 1] >= x[i] && x[i + 1] >= x[i + 2];
+    x[i] == x[i + 1] && !rises() && !falls()
 }
 
 /// Where a point of a flat is pulled to, by its neighbour and the line extrapolated through it: nowhere if the point itself is

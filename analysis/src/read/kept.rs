@@ -39,6 +39,35 @@ pub struct SampleCurve {
     pub curve: Vec<f64>,
 }
 
+/// Whether the maps of single runs are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunMaps {
+    /// Those of all runs.
+    Kept,
+    /// None: together they have more than [`MOST_MAP_VALUES`] accuracies.
+    TooMany,
+    /// None: what was read are metrics, which are no curves.
+    NoCurves,
+}
+
+impl RunMaps {
+    /// Those of two studies together.
+    pub fn and(self, other: RunMaps) -> RunMaps {
+        if self == RunMaps::Kept { other } else { self }
+    }
+
+    /// Why they are missing, if they are.
+    pub fn missing(self) -> Option<&'static str> {
+        match self {
+            RunMaps::Kept => None,
+            RunMaps::TooMany => Some("the study has too many runs to keep the map of each in memory"),
+            RunMaps::NoCurves => {
+                Some("there are metrics of curves and no curves, so that there are no maps to compare")
+            }
+        }
+    }
+}
+
 /// How much room is left for maps.
 #[derive(Debug)]
 pub struct Room {
@@ -60,7 +89,7 @@ impl Room {
 
 impl KeptCurves {
     /// Takes the epochs of a run, from the first to the last. `whole` says whether all of them have metrics.
-    pub fn add(&mut self, run: (u64, String), rows: &[CurveRow], whole: bool, room: &mut Room) {
+    pub fn add(&mut self, run: (u64, String), rows: &[&CurveRow], whole: bool, room: &mut Room) {
         if let Some(last) = rows.last().filter(|row| row.curve.iter().all(|value| value.is_finite())) {
             let place = self.samples.partition_point(|sample| sample.run < run);
             if place < SAMPLE_RUNS {
@@ -80,19 +109,20 @@ impl KeptCurves {
         }
     }
 
-    /// Sorts what came in the order of the parts, and gives the maps up where not all of the study fitted.
-    pub fn finish(&mut self, room: &Room) {
-        if room.sufficed() {
-            self.maps.sort_by(|a, b| a.run.cmp(&b.run));
-        } else {
-            self.maps = Vec::new();
-        }
+    /// Sorts what came in the order of the parts.
+    pub fn finish(&mut self) {
+        self.maps.sort_by(|a, b| a.run.cmp(&b.run));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn add(kept: &mut KeptCurves, (seed, run): (u64, &str), curves: &[&[f64]], whole: bool, room: &mut Room) {
+        let rows = rows(curves);
+        kept.add((seed, run.to_string()), &rows.iter().collect::<Vec<_>>(), whole, room);
+    }
 
     fn rows(curves: &[&[f64]]) -> Vec<CurveRow> {
         let row = |curve: &&[f64]| CurveRow {
@@ -107,17 +137,16 @@ mod tests {
     }
 
     #[test]
-    fn maps_are_kept_all_or_none() {
+    fn a_map_that_does_not_fit_is_not_taken() {
         let mut kept = KeptCurves::default();
         let mut room = Room::new(4);
-        kept.add((2, "b".to_string()), &rows(&[&[0.1], &[0.2]]), true, &mut room);
-        kept.add((1, "a".to_string()), &rows(&[&[0.3], &[0.4]]), true, &mut room);
-        kept.finish(&room);
+        add(&mut kept, (2, "b"), &[&[0.1], &[0.2]], true, &mut room);
+        add(&mut kept, (1, "a"), &[&[0.3], &[0.4]], true, &mut room);
+        kept.finish();
         assert_eq!(kept.maps.iter().map(|map| map.run.0).collect::<Vec<_>>(), [1, 2]);
-        kept.add((3, "c".to_string()), &rows(&[&[0.5]]), true, &mut room);
-        kept.finish(&room);
-        assert!(kept.maps.is_empty() && !room.sufficed());
-        assert_eq!(kept.samples.len(), 3);
+        assert!(room.sufficed());
+        add(&mut kept, (3, "c"), &[&[0.5]], true, &mut room);
+        assert_eq!((kept.maps.len(), kept.samples.len(), room.sufficed()), (2, 3, false));
     }
 
     #[test]
@@ -125,7 +154,7 @@ mod tests {
         let mut kept = KeptCurves::default();
         let mut room = Room::new(100);
         for seed in (0..20).rev() {
-            kept.add((seed, String::new()), &rows(&[&[0.5]]), true, &mut room);
+            add(&mut kept, (seed, ""), &[&[0.5]], true, &mut room);
         }
         assert_eq!(kept.samples.iter().map(|sample| sample.run.0).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
     }
@@ -134,8 +163,8 @@ mod tests {
     fn a_run_with_a_gap_has_no_map() {
         let mut kept = KeptCurves::default();
         let mut room = Room::new(100);
-        kept.add((1, String::new()), &rows(&[&[f64::NAN], &[0.5]]), false, &mut room);
-        kept.add((2, String::new()), &rows(&[&[0.5], &[0.5, 0.5]]), true, &mut room);
+        add(&mut kept, (1, ""), &[&[f64::NAN], &[0.5]], false, &mut room);
+        add(&mut kept, (2, ""), &[&[0.5], &[0.5, 0.5]], true, &mut room);
         assert_eq!((kept.broken, kept.maps.len(), kept.samples.len()), (2, 0, 2));
     }
 }

@@ -17,6 +17,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::manifest::PartRef;
 use super::{float_column, list_column, list_row, optional, text_column, u32_column};
+use crate::curve::metrics::{CurveMetrics, Undefined};
 
 /// Largest part that is read: a thousand runs (the most of a shard) of 500 epochs with 150 steps.
 pub const MAX_PART_BYTES: u64 = 1 << 30;
@@ -80,12 +81,37 @@ pub enum Problem {
     Store(object_store::Error),
 }
 
-/// Fetches, checks and decodes a part.
+/// One row of a part with the metrics of its curve.
+#[derive(Debug, Clone)]
+pub struct MeasuredRow {
+    /// The row.
+    pub row: CurveRow,
+    /// The metrics, or why there are none.
+    pub metrics: Result<CurveMetrics, Undefined>,
+}
+
+/// A part with the metrics of its curves.
+#[derive(Debug)]
+pub struct MeasuredPart {
+    /// Its rows, in its order.
+    pub rows: Vec<MeasuredRow>,
+    /// Where its rows come from, as far as it says so.
+    pub provenance: Vec<PartProvenance>,
+}
+
+/// Fetches, checks, decodes and measures a part, on a thread where that holds nothing else up.
 ///
 /// # Errors
 /// If the object is missing, is not the one that was committed, or is not a curve part.
-pub async fn read_part(objects: Arc<dyn ObjectStore>, part: &PartRef) -> Result<Part, Problem> {
-    decode(read_bytes(objects, part).await?)
+pub async fn read_measured(objects: Arc<dyn ObjectStore>, part: &PartRef) -> Result<MeasuredPart, Problem> {
+    let bytes = fetch(objects, part).await?;
+    let sha256 = part.sha256.clone();
+    let work = tokio::task::spawn_blocking(move || -> Result<MeasuredPart, Problem> {
+        let Part { rows, provenance } = decode(checked(bytes, &sha256)?)?;
+        let measured = |row: CurveRow| MeasuredRow { metrics: CurveMetrics::of(&row.curve), row };
+        Ok(MeasuredPart { rows: rows.into_iter().map(measured).collect(), provenance })
+    });
+    work.await.unwrap_or_else(|stopped| std::panic::resume_unwind(stopped.into_panic()))
 }
 
 /// Fetches a part's bytes and holds them against what was committed.
@@ -93,11 +119,11 @@ pub async fn read_part(objects: Arc<dyn ObjectStore>, part: &PartRef) -> Result<
 /// # Errors
 /// If the object is missing or is not the one that was committed.
 pub async fn read_bytes(objects: Arc<dyn ObjectStore>, part: &PartRef) -> Result<Bytes, Problem> {
-    let bytes = fetch(objects, part).await?;
-    if sha256_hex(&bytes) != part.sha256 {
-        return Err(Problem::Hash);
-    }
-    Ok(bytes)
+    checked(fetch(objects, part).await?, &part.sha256)
+}
+
+fn checked(bytes: Bytes, sha256: &str) -> Result<Bytes, Problem> {
+    if sha256_hex(&bytes) == sha256 { Ok(bytes) } else { Err(Problem::Hash) }
 }
 
 async fn fetch(objects: Arc<dyn ObjectStore>, part: &PartRef) -> Result<Bytes, Problem> {

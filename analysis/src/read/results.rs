@@ -2,18 +2,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use curvefleet_proto::artifact::PartProvenance;
+use curvefleet_proto::artifact::{PartProvenance, SCORES};
 use curvefleet_proto::store::Store;
 use futures::StreamExt;
 
-use super::kept::{KeptCurves, MOST_MAP_VALUES, Room};
+use super::kept::{KeptCurves, MOST_MAP_VALUES, Room, RunMaps};
 use super::manifest::{ManifestRow, Outcome, PartRef, read_manifest};
-use super::part::{CurveRow, Part, Scores, read_part};
+use super::part::{CurveRow, MeasuredPart, MeasuredRow, Scores, read_measured};
 use super::study::{CellKey, PlannedCell, StoredStudy, read_study};
 use crate::curve::metrics::{CurveMetrics, Undefined};
 use crate::error::Error;
+use crate::import::BACKEND;
 
-/// Parts fetched ahead while one is read.
+/// Parts that are fetched, decoded and measured at a time, while the results of the one before are taken.
 pub const PARTS_IN_FLIGHT: usize = 4;
 
 /// The results of a study.
@@ -29,8 +30,8 @@ pub struct Results {
     pub pending: usize,
     /// The programs, backends and data sets that the parts name, in alphabetical order.
     pub provenance: Vec<PartProvenance>,
-    /// Whether the maps of single runs are kept; there is no room for those of very large studies.
-    pub has_run_maps: bool,
+    /// Whether the maps of single runs are kept.
+    pub run_maps: RunMaps,
     /// With several studies put together, the first one as it was submitted; `stored` is then all of them.
     pub own: Option<StoredStudy>,
     /// The studies after the first.
@@ -65,15 +66,32 @@ pub struct RunResult {
     pub test: Scores,
 }
 
-/// One epoch of a run.
-#[derive(Debug, Clone)]
+/// One epoch of a run. A large study has millions of them in memory, so that an undefined loss or score is kept as NaN here, and given
+/// as `None`.
+#[derive(Debug, Clone, Copy)]
 pub struct EpochResult {
-    /// Mean training loss.
-    pub train_loss: Option<f64>,
-    /// Scores on the validation samples.
-    pub validation: Scores,
+    train_loss: f64,
+    validation: [f64; SCORES.len()],
     /// The curve's metrics, or why there are none.
     pub metrics: Result<CurveMetrics, Undefined>,
+}
+
+impl EpochResult {
+    /// An epoch of which this much is known.
+    pub fn new(train_loss: Option<f64>, validation: Scores, metrics: Result<CurveMetrics, Undefined>) -> EpochResult {
+        let or_nan = |value: Option<f64>| value.unwrap_or(f64::NAN);
+        EpochResult { train_loss: or_nan(train_loss), validation: validation.map(or_nan), metrics }
+    }
+
+    /// Mean training loss.
+    pub fn train_loss(&self) -> Option<f64> {
+        Some(self.train_loss).filter(|loss| !loss.is_nan())
+    }
+
+    /// Scores on the validation samples.
+    pub fn validation(&self) -> Scores {
+        self.validation.map(|score| Some(score).filter(|score| !score.is_nan()))
+    }
 }
 
 /// A run that is not in the results.
@@ -134,7 +152,7 @@ pub async fn read_results(store: &Store, study: &str) -> Result<Results, Error> 
     let mut fetched = futures::stream::iter(parts)
         .map(|(part, rows)| {
             let objects = objects.clone();
-            async move { (read_part(objects, &part).await, part, rows) }
+            async move { (read_measured(objects, &part).await, part, rows) }
         })
         .buffered(PARTS_IN_FLIGHT);
     while let Some((result, part, rows)) = fetched.next().await {
@@ -205,7 +223,7 @@ impl Gathering {
             missing: Vec::new(),
             pending: total.saturating_sub(manifest.len()),
             provenance: Vec::new(),
-            has_run_maps: true,
+            run_maps: RunMaps::Kept,
             own: None,
             others: Vec::new(),
             doubled_runs: 0,
@@ -218,18 +236,18 @@ impl Gathering {
     }
 
     /// Takes the rows of the part's runs; rows of runs that the manifest does not place in it are ignored.
-    fn add_part(&mut self, part: &PartRef, found: Part, rows: &[&ManifestRow]) {
+    fn add_part(&mut self, part: &PartRef, found: MeasuredPart, rows: &[&ManifestRow]) {
         for provenance in found.provenance {
             let name = format!("{} {} {}", provenance.version, provenance.backend, provenance.data_sha256);
             self.provenance.insert(name, provenance);
         }
-        let mut curves: HashMap<String, Vec<CurveRow>> = HashMap::new();
-        for row in found.rows {
-            curves.entry(row.run.clone()).or_default().push(row);
+        let mut curves: HashMap<String, Vec<MeasuredRow>> = HashMap::new();
+        for mut row in found.rows {
+            curves.entry(std::mem::take(&mut row.row.run)).or_default().push(row);
         }
         for row in rows {
             let mut epochs = curves.remove(&row.run).unwrap_or_default();
-            epochs.sort_by_key(|row| row.epoch);
+            epochs.sort_by_key(|row| row.row.epoch);
             match whole(&epochs, self.results.stored.study.training.epochs) {
                 Ok(()) => self.add_run(row, &epochs),
                 Err(reason) => self.miss(row, false, format!("the part {} {reason}", part.key)),
@@ -237,22 +255,26 @@ impl Gathering {
         }
     }
 
-    fn add_run(&mut self, row: &ManifestRow, rows: &[CurveRow]) {
+    fn add_run(&mut self, row: &ManifestRow, rows: &[MeasuredRow]) {
         // `new` has made a cell for every row of the manifest.
         let Some(&cell) = self.cell_of.get(&row.key()) else { return };
         let cell = &mut self.results.cells[cell];
         let mut epochs = Vec::with_capacity(rows.len());
-        for (index, row) in rows.iter().enumerate() {
-            let metrics = CurveMetrics::of(&row.curve);
+        for (index, MeasuredRow { row, metrics }) in rows.iter().enumerate() {
             if metrics.is_ok() {
                 cell.map.add(index, &row.curve);
             }
-            epochs.push(EpochResult { train_loss: row.train_loss, validation: row.validation, metrics });
+            epochs.push(EpochResult::new(row.train_loss, row.validation, *metrics));
         }
         let whole = epochs.iter().all(|epoch| epoch.metrics.is_ok());
-        cell.kept.add((row.seed, row.run.clone()), rows, whole, &mut self.room);
-        let test = rows.last().map(|row| row.test).unwrap_or_default();
+        let curves: Vec<&CurveRow> = rows.iter().map(|measured| &measured.row).collect();
+        let had_room = self.room.sufficed();
+        cell.kept.add((row.seed, row.run.clone()), &curves, whole, &mut self.room);
+        let test = rows.last().map(|measured| measured.row.test).unwrap_or_default();
         cell.runs.push(RunResult { run: row.run.clone(), seed: row.seed, epochs, test });
+        if had_room && !self.room.sufficed() {
+            self.results.cells.iter_mut().for_each(|cell| cell.kept.maps = Vec::new());
+        }
     }
 
     fn finish(mut self, manifest: &[ManifestRow]) -> Results {
@@ -266,26 +288,33 @@ impl Gathering {
         self.results.missing.sort_by_key(|missing| place.get(missing.run.as_str()).copied());
         for cell in &mut self.results.cells {
             cell.runs.sort_by(|a, b| (a.seed, &a.run).cmp(&(b.seed, &b.run)));
-            cell.kept.finish(&self.room);
+            cell.kept.finish();
         }
-        self.results.has_run_maps = self.room.sufficed();
+        if !self.room.sufficed() {
+            self.results.run_maps = RunMaps::TooMany;
+        }
         self.results.provenance = self.provenance.into_values().collect();
         self.results
     }
 }
 
 /// Whether a run's rows, sorted, are its epochs from 1 to the last one, each once.
-fn whole(rows: &[CurveRow], epochs: u32) -> Result<(), String> {
+fn whole(rows: &[MeasuredRow], epochs: u32) -> Result<(), String> {
     if rows.is_empty() {
         return Err("holds no rows of this run".to_string());
     }
-    if rows.len() == epochs as usize && rows.iter().zip(1..).all(|(row, epoch): (_, u32)| row.epoch == epoch) {
+    if rows.len() == epochs as usize && rows.iter().zip(1..).all(|(row, epoch): (_, u32)| row.row.epoch == epoch) {
         return Ok(());
     }
     Err(format!("holds {} rows of this run where the epochs 1 to {epochs} are expected", rows.len()))
 }
 
 impl Results {
+    /// Whether all curves were imported from files of other programs.
+    pub fn is_imported(&self) -> bool {
+        !self.provenance.is_empty() && self.provenance.iter().all(|part| part.backend == BACKEND)
+    }
+
     /// Runs in the results.
     pub fn done(&self) -> usize {
         self.cells.iter().map(|cell| cell.runs.len()).sum()

@@ -165,7 +165,7 @@ fn join(joined: &mut Results, results: Results) {
     joined.cells.extend(results.cells);
     joined.missing.extend(results.missing);
     joined.pending += results.pending;
-    joined.has_run_maps &= results.has_run_maps;
+    joined.run_maps = joined.run_maps.and(results.run_maps);
     for part in results.provenance {
         if !joined.provenance.contains(&part) {
             joined.provenance.push(part);

@@ -207,7 +207,7 @@ fn pairs(comparisons: &Comparisons, analysis: &Analysis) -> Result<Files, Error>
             (Kind::Count, &["runs_first", "runs_second"]),
             (Kind::Number, &["mean_first", "mean_second"]),
             (Kind::Number, &CONTRAST_COLUMNS),
-            (Kind::Text, &["correction", "family"]),
+            (Kind::Text, &["probability_method", "correction", "family"]),
             (Kind::Count, &["family_size"]),
             (Kind::Number, &["games_howell_q", "games_howell_df", "games_howell_p", "games_howell_log10_p"]),
             (Kind::Number, &["games_howell_low", "games_howell_high", "tukey_p", "tukey_log10_p", "interval_level"]),
@@ -223,6 +223,7 @@ fn pairs(comparisons: &Comparisons, analysis: &Analysis) -> Result<Files, Error>
             cells.push([Value::Text(&pair.first), Value::Text(&pair.second)]);
             push_sizes_and_means(&mut cells, &pair.contrast);
             push_contrast(&mut cells, &pair.contrast, analysis.interval_level);
+            cells.push([Value::Text(pair.contrast.probability_method.name())]);
             cells.push([Value::Text(adjustment(analysis).name()), Value::Text(&family)]);
             cells.push([Value::from(pair.contrast.family_size)]);
             cells.push_result(&pair.games_howell, games_howell);
@@ -266,7 +267,7 @@ fn controls(comparisons: &Comparisons, analysis: &Analysis) -> Result<Files, Err
             (Kind::Number, &["mean_true", "chance"]),
             (Kind::Number, &["selectivity", "selectivity_low", "selectivity_high"]),
             (Kind::Number, &CONTRAST_COLUMNS[3..]),
-            (Kind::Text, &["correction", "family"]),
+            (Kind::Text, &["probability_method", "correction", "family"]),
             (Kind::Count, &["family_size"]),
             (Kind::Number, &["permutation_p"]),
             (Kind::Count, &["permutation_arrangements"]),
@@ -284,6 +285,7 @@ fn controls(comparisons: &Comparisons, analysis: &Analysis) -> Result<Files, Err
             cells.push([Value::Text(&control.condition)]);
             push_sizes_and_means(&mut cells, &control.contrast);
             push_contrast(&mut cells, &control.contrast, analysis.interval_level);
+            cells.push([Value::Text(control.contrast.probability_method.name())]);
             cells.push([Value::Text(adjustment(analysis).name()), Value::Text(&family)]);
             cells.push([Value::from(control.contrast.family_size)]);
             cells.push_result(&control.permutation, permutation);

@@ -8,6 +8,7 @@
 //! - [`page_tables`] and [`page_settings`]: what was run and with which settings; [`page_comparisons`], [`page_controls`],
 //!   [`page_maps`] and [`page_models`]: the comparisons; [`page_methods`]: the paragraph for a paper; [`page_notes`]: why cells are empty
 //! - [`citation`]: what to cite, as BibTeX
+//! - `upload`: a table that is too large for memory, on its way into the store
 //! - [`watch`]: a report that is renewed while runs arrive
 //! - [`time`]: report names from points in time
 
@@ -28,8 +29,11 @@ pub mod page_tables;
 pub mod paper_tables;
 pub mod tables;
 pub mod time;
+mod upload;
 pub mod watch;
 pub mod whole_tables;
+
+use std::sync::Arc;
 
 use curvefleet_proto::artifact::report_folder;
 use curvefleet_proto::store::Store;
@@ -45,6 +49,7 @@ use crate::figure::{self, Figure};
 use crate::read::results::{Results, read_results};
 use crate::read::together::together;
 use crate::stats::paper_table::Line;
+use upload::Upload;
 use watch::Renewal;
 
 /// How a report is written.
@@ -81,7 +86,7 @@ pub struct ReportSummary {
 
 /// Everything computed from the results: what the page shows.
 struct Contents {
-    results: Results,
+    results: Arc<Results>,
     figures: Vec<Vec<Figure>>,
     /// The paper's table for each model.
     significance: Vec<(String, Vec<Line>)>,
@@ -131,10 +136,11 @@ async fn write(store: &Store, studies: &[String], name: &str, renewal: Option<Re
     for study in studies {
         all.push(read_results(store, study).await?);
     }
-    let results = together(all)?;
+    let results = Arc::new(together(all)?);
     let folder = report_folder(&studies[0], name);
     let location = store.locate(&format!("{folder}/{PAGE}"));
     let name = name.to_string();
+    let metrics = write_metrics(store, folder.clone(), results.clone());
     // Drawing and compressing take seconds; the caller's other tasks go on meanwhile.
     let work = tokio::task::spawn_blocking(move || -> Result<(Vec<File>, Written), Error> {
         let contents = compute(results);
@@ -148,14 +154,26 @@ async fn write(store: &Store, studies: &[String], name: &str, renewal: Option<Re
         files.push((PAGE.to_string(), page.into_bytes()));
         Ok((files, Written { summary: summary(&contents, folder, location), settled }))
     });
-    let (files, written) = match work.await {
-        Ok(done) => done?,
-        Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
-    };
+    let (work, metrics) = futures::join!(work, metrics);
+    let (files, written) = work.unwrap_or_else(|stopped| std::panic::resume_unwind(stopped.into_panic()))?;
+    metrics?;
     for (name, bytes) in files {
         put(store, &format!("{}/{name}", written.summary.folder), bytes).await?;
     }
     Ok(written)
+}
+
+/// Writes the table of metrics into the report's folder.
+async fn write_metrics(store: &Store, folder: String, results: Arc<Results>) -> Result<(), Error> {
+    let key = |ending: &str| format!("{folder}/tables/{}.{ending}", tables::METRICS);
+    let (csv_key, parquet_key) = (key("csv"), key("parquet"));
+    let (csv, parquet) = (Upload::begin(store, &csv_key).await?, Upload::begin(store, &parquet_key).await?);
+    let work = tokio::task::spawn_blocking(move || tables::write_metrics(&results, csv, parquet));
+    let (csv, parquet) = work.await.unwrap_or_else(|stopped| std::panic::resume_unwind(stopped.into_panic()))?;
+    for (upload, key) in [(csv, csv_key), (parquet, parquet_key)] {
+        upload.complete().await.map_err(|source| Error::Objects { place: store.locate(&key), source })?;
+    }
+    Ok(())
 }
 
 /// Puts an object in one piece, in the place of what may be there.
@@ -165,7 +183,7 @@ async fn put(store: &Store, key: &str, bytes: Vec<u8>) -> Result<(), Error> {
     Ok(())
 }
 
-fn compute(results: Results) -> Contents {
+fn compute(results: Arc<Results>) -> Contents {
     let groups = groups(&results);
     let headline = headline::headline(&results, &groups);
     let significance = paper_tables::of_results(&results);

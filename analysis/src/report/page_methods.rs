@@ -11,8 +11,9 @@ use super::page_settings::probe_words;
 use super::{Contents, citation};
 use crate::compare::family::adjustment;
 use crate::compare::over_map::{CELL_LEVEL, MOST_ASSIGNMENTS};
-use crate::compare::{Origin, OutcomeComparisons};
+use crate::compare::{Comparisons, Origin, OutcomeComparisons};
 use crate::curve::metrics::Metric;
+use crate::stats::effect_size::dominance::Method;
 use crate::stats::permutation::EXACT_ARRANGEMENTS;
 use crate::stats::planning::Goal;
 
@@ -100,16 +101,19 @@ fn tests(contents: &Contents) -> String {
     let sizes = comparisons.outcomes.iter().flat_map(|found| &found.pairs).map(|pair| pair.contrast.family_size);
     let largest = sizes.max().unwrap_or(0);
     let resamples = count(analysis.resamples as usize);
+    let sides = comparisons.aggregates.iter().flat_map(|aggregate| [&aggregate.truth, &aggregate.shuffled]);
+    let of_all_runs = count(sides.map(|side| side.resamples).filter(|resamples| *resamples > 0).min().unwrap_or(0));
+    let intervals = probability_intervals(comparisons, &resamples);
     format!(
         "Conditions were compared by Welch's analysis of variance ({}), with the Kruskal-Wallis test and Levene's test (around medians) beside it, and in pairs \
          by Welch's t test ({}, p corrected by {} within families of at most {}) and by the Games-Howell test. Effect sizes are η² (noncentral F interval), ω², \
-         Hedges' g (noncentral t interval) and P(A > B) (BCa bootstrap interval, {resamples} resamples of runs within conditions); intervals are at {}. True \
+         Hedges' g (noncentral t interval) and P(A > B) ({intervals}); intervals are at {}. True \
          labels were compared with shuffled ones by Welch's t test ({}, corrected likewise) and by a permutation test over runs (all arrangements \
          where there were at most {}, else {resamples} drawn). Linear mixed models, metric ~ epoch × condition + (1 | run), were fitted by restricted maximum likelihood \
          ({}), with F tests of type III and Satterthwaite's degrees of freedom, and compared by likelihood-ratio tests ({}, maximum likelihood). The models of Jiang and Dale (2025), metric \
          ~ data, labels, condition, or epoch × condition over rows, were tested with cluster-robust errors by run (CR2, {}). Whole maps (time step × epoch) were compared by cluster-based permutation \
          tests over runs ({}; Welch's t, cells beyond the two-sided {} threshold, at most {} assignments, p corrected likewise). All runs together are described by interquartile means and \
-         performance profiles (bootstrap stratified by condition, {resamples} resamples). Plans are for {} power at the {} level.",
+         performance profiles (bootstrap stratified by condition, {of_all_runs} resamples). Plans are for {} power at the {} level.",
         counted(omnibus, "test", "tests"),
         counted(pairs, "test", "tests"),
         adjustment(analysis).name(),
@@ -126,6 +130,21 @@ fn tests(contents: &Contents) -> String {
         percent(Goal::USUAL.power),
         percent(Goal::USUAL.level),
     )
+}
+
+/// How the intervals of P(A > B) were made.
+fn probability_intervals(comparisons: &Comparisons, resamples: &str) -> String {
+    let outcomes = || comparisons.outcomes.iter();
+    let pairs = outcomes().flat_map(|found| &found.pairs).map(|pair| &pair.contrast);
+    let controls = outcomes().flat_map(|found| &found.controls).map(|control| &control.contrast);
+    let methods: Vec<Method> = pairs.chain(controls).map(|contrast| contrast.probability_method).collect();
+    let bootstrap = format!("BCa bootstrap interval, {resamples} resamples of runs within conditions");
+    let delong = "interval by DeLong's variance on the logit scale";
+    match (methods.contains(&Method::Bootstrap), methods.contains(&Method::DeLong)) {
+        (true, true) => format!("{bootstrap}, or {delong} where the runs are many"),
+        (false, true) => delong.to_string(),
+        (_, false) => bootstrap,
+    }
 }
 
 fn declared(contents: &Contents) -> String {
@@ -164,8 +183,13 @@ fn versions(contents: &Contents) -> String {
     let mut trained: Vec<String> =
         results.provenance.iter().map(|part| format!("curvefleet {} ({})", part.version, part.backend)).collect();
     trained.dedup();
-    let trained =
-        if trained.is_empty() { String::new() } else { format!("Curves were trained with {}. ", trained.join(", ")) };
+    let trained = if results.is_imported() {
+        "Curves were imported from files of another program, which do not say how the networks were trained and probed. ".to_string()
+    } else if trained.is_empty() {
+        String::new()
+    } else {
+        format!("Curves were trained with {}. ", trained.join(", "))
+    };
     format!(
         "{trained}The analysis is that of curvefleet {} (numbers version {NUMBERS_VERSION}, resamples' seed {}, study file SHA-256 {}).",
         env!("CARGO_PKG_VERSION"),

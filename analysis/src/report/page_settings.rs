@@ -7,6 +7,7 @@ use curvefleet_proto::study::{Probe, ProbeKind, Study};
 use maud::{Markup, html};
 
 use super::page_numbers::count;
+use crate::import::BACKEND;
 use crate::read::results::Results;
 use crate::read::study::StoredStudy;
 use crate::read::together::same_settings;
@@ -21,7 +22,7 @@ pub(super) fn settings(results: &Results) -> Markup {
     html! {
         section id="settings" {
             h2 { "Settings and versions" }
-            (data_sets(study))
+            (data_sets(study, results.is_imported()))
             table {
                 tbody {
                     (row("Probe", &probe_words(&study.probe)))
@@ -39,11 +40,12 @@ pub(super) fn settings(results: &Results) -> Markup {
                     (row("Analysis", &format!("curvefleet {}", env!("CARGO_PKG_VERSION"))))
                     (row("Version of the numbers", &NUMBERS_VERSION.to_string()))
                     @for part in &results.provenance {
-                        @let trained = format!(
+                        @let imported = part.backend == BACKEND;
+                        @let trained = if imported { format!("curves of other programs, imported by curvefleet {}; training and probe are the study file's, which files of curves do not say", part.version) } else { format!(
                             "worker {}, backend {}, on data {}",
                             part.version, part.backend, short(&part.data_sha256)
-                        );
-                        (row("Curves trained by", &trained))
+                        ) };
+                        (row(if imported { "Curves" } else { "Curves trained by" }, &trained))
                     }
                 }
             }
@@ -96,7 +98,9 @@ pub fn probe_words(probe: &Probe) -> String {
     format!("{classifier}, {}", probe.scoring.as_str())
 }
 
-fn data_sets(study: &Study) -> Markup {
+fn data_sets(study: &Study, imported: bool) -> Markup {
+    // Files of curves do not say what they were made of.
+    let known = |number: usize| if imported { "unknown".to_string() } else { count(number) };
     html! {
         div class="scroll" { table {
             thead { tr {
@@ -107,9 +111,9 @@ fn data_sets(study: &Study) -> Markup {
                 @let summary = &data.summary;
                 tr {
                     td { (data.name) }
-                    td class="number" { (count(summary.sequences() as usize)) }
+                    td class="number" { (known(summary.sequences() as usize)) }
                     td class="number" { (summary.classes.len()) }
-                    td class="number" { (summary.feature_names.len()) }
+                    td class="number" { (known(summary.feature_names.len())) }
                     td class="number" {
                         @if summary.steps_min == summary.steps_max { (summary.steps_max) }
                         @else { (summary.steps_min) " to " (summary.steps_max) }

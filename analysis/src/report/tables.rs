@@ -1,6 +1,8 @@
 //! The report's tables: metrics per run and epoch, means per condition, final performance, the paper's significance table, and
 //! what is missing. `docs/artifacts.md` describes their columns to users.
 
+use std::io::Write;
+
 use curvefleet_proto::artifact::SCORES;
 
 use super::paper_tables;
@@ -12,13 +14,12 @@ use crate::stats::paper_table::Line;
 use crate::stats::summary::Summary;
 use crate::table::{Files, Kind, Value, Writer};
 
-/// All tables by file name.
+/// All tables by file name, but for [`METRICS`], which [`write_metrics`] writes.
 ///
 /// # Errors
 /// If a table cannot be encoded.
 pub fn all(results: &Results, significance: &[(String, Vec<Line>)]) -> Result<Vec<(&'static str, Files)>, Error> {
     Ok(vec![
-        ("metrics", metrics(results)?),
         ("condition_means", condition_means(results)?),
         ("performance", performance(results)?),
         ("significance", paper_tables::significance(significance)?),
@@ -35,8 +36,15 @@ fn cell_values(cell: &Cell) -> [Value<'_>; 4] {
     [Value::Text(&key.data), Value::Text(&key.condition), Value::Text(key.labels()), Value::Text(&key.model)]
 }
 
-/// One row per run and epoch.
-fn metrics(results: &Results) -> Result<Files, Error> {
+/// The name of the table of metrics.
+pub const METRICS: &str = "metrics";
+
+/// Writes the table of metrics, one row per run and epoch, to two files and gives them back. Of all tables it alone grows with the
+/// runs, so that it never lies in memory.
+///
+/// # Errors
+/// If a row cannot be encoded or written.
+pub fn write_metrics<W: Write + Send>(results: &Results, csv: W, parquet: W) -> Result<(W, W), Error> {
     let validation: Vec<String> = SCORES.iter().map(|score| format!("validation_{score}")).collect();
     let test: Vec<String> = SCORES.iter().map(|score| format!("test_{score}")).collect();
     let mut columns = vec![("run", Kind::Text)];
@@ -46,7 +54,7 @@ fn metrics(results: &Results) -> Result<Files, Error> {
     columns.push(("train_loss", Kind::Number));
     columns.extend(validation.iter().chain(&test).map(|name| (name.as_str(), Kind::Number)));
     columns.push(("note", Kind::Text));
-    let mut table = Writer::new("metrics", &columns)?;
+    let mut table = Writer::to(METRICS, &columns, csv, parquet)?;
     for cell in &results.cells {
         for run in &cell.runs {
             for (index, epoch) in run.epochs.iter().enumerate() {
@@ -57,8 +65,8 @@ fn metrics(results: &Results) -> Result<Files, Error> {
                 row.extend(
                     Metric::ALL.map(|metric| Value::from(epoch.metrics.ok().map(|metrics| metrics.get(metric)))),
                 );
-                row.push(Value::from(epoch.train_loss));
-                row.extend(epoch.validation.map(Value::from));
+                row.push(Value::from(epoch.train_loss()));
+                row.extend(epoch.validation().map(Value::from));
                 let last = index + 1 == run.epochs.len();
                 row.extend(run.test.map(|score| if last { Value::from(score) } else { Value::Missing }));
                 row.push(Value::from(note.as_deref()));
@@ -66,7 +74,7 @@ fn metrics(results: &Results) -> Result<Files, Error> {
             }
         }
     }
-    table.finish()
+    table.end()
 }
 
 const SUMMARY_COLUMNS: [(&str, Kind); 6] = [

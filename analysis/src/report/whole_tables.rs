@@ -161,6 +161,7 @@ fn interquartile_means(comparisons: &Comparisons, analysis: &Analysis) -> Result
             (Kind::Text, &["labels"]),
             (Kind::Count, &["conditions", "runs"]),
             (Kind::Number, &["interquartile_mean", "low", "high", "interval_level"]),
+            (Kind::Count, &["resamples"]),
             (Kind::Text, &["reason"]),
         ],
     );
@@ -170,7 +171,7 @@ fn interquartile_means(comparisons: &Comparisons, analysis: &Analysis) -> Result
             let mut cells = Cells::of(&aggregate.outcome);
             cells.push([Value::Text(labels), Value::from(side.conditions), Value::from(side.runs)]);
             cells.push_result(&side.interquartile_mean, |(mean, (low, high))| [*mean, *low, *high].map(Value::Number));
-            cells.push([Value::Number(analysis.interval_level)]);
+            cells.push([Value::Number(analysis.interval_level), Value::from(side.resamples)]);
             cells.write(&mut table)?;
         }
     }

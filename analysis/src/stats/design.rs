@@ -3,8 +3,10 @@
 //! Factors are coded as R does by default: the first level in alphabetical order is the reference, every other level has a
 //! column that is 1 in its rows. The rows are sorted, so that a fit does not depend on the order they came in.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// One epoch of one run.
 #[derive(Debug, Clone, Copy)]
@@ -141,10 +143,10 @@ pub enum Unfit {
 #[derive(Debug, Clone)]
 pub struct Design {
     formula: Formula,
-    levels: Vec<String>,
-    rows: Vec<DesignRow>,
+    levels: Arc<Vec<String>>,
+    rows: Arc<Vec<DesignRow>>,
     /// The rows of every run.
-    runs: Vec<Range<usize>>,
+    runs: Arc<Vec<Range<usize>>>,
 }
 
 /// One row with its labels as numbers.
@@ -156,6 +158,48 @@ pub(super) struct DesignRow {
     pub(super) value: f64,
 }
 
+/// Runs with the same predictors, row by row.
+#[derive(Debug, Clone)]
+pub(super) struct Kind<'a> {
+    /// Their rows; there is one run at least.
+    pub(super) runs: Vec<&'a [DesignRow]>,
+}
+
+/// What least squares needs of the runs of a kind.
+///
+/// A problem whose rows are those of n runs with the same predictors X and responses yᵢ has the same solution and residual sum of
+/// squares as the one with √n X, √n ȳ, and a row that has no predictors and the response (Σᵢ |yᵢ − ȳ|²)^½: an orthogonal transformation
+/// over the runs leads from one to the other.
+#[derive(Debug, Clone)]
+pub(super) struct Alike {
+    /// √n
+    pub(super) weight: f64,
+    /// ȳ
+    pub(super) mean: Vec<f64>,
+    /// (Σᵢ |yᵢ − ȳ|²)^½
+    pub(super) spread: f64,
+}
+
+impl Alike {
+    /// From the responses of every run, each as long as the others.
+    pub(super) fn of(responses: impl ExactSizeIterator<Item = impl Iterator<Item = f64>> + Clone) -> Alike {
+        let runs = responses.len() as f64;
+        let mut mean: Vec<f64> = Vec::new();
+        for run in responses.clone() {
+            for (place, value) in run.enumerate() {
+                match mean.get_mut(place) {
+                    Some(sum) => *sum += value,
+                    None => mean.push(value),
+                }
+            }
+        }
+        mean.iter_mut().for_each(|sum| *sum /= runs);
+        let deviations = responses.flat_map(|run| run.zip(&mean).map(|(value, mean)| (value - mean).powi(2)));
+        let spread = deviations.sum::<f64>().sqrt();
+        Alike { weight: runs.sqrt(), mean, spread }
+    }
+}
+
 impl Design {
     /// Lays out `rows` for `formula`.
     ///
@@ -163,33 +207,54 @@ impl Design {
     /// If there is nothing to fit: no rows, a value that is not finite, a comparison without a second level or epoch, or a
     /// metric that does not vary.
     pub fn new(formula: Formula, rows: &[Row<'_>]) -> Result<Design, Unfit> {
-        let first = rows.first().ok_or(Unfit::NoRows)?;
-        if let Some(row) = rows.iter().find(|row| !row.value.is_finite() || !row.epoch.is_finite()) {
+        Design::of(formula, rows.iter().copied())
+    }
+
+    /// Lays out rows that come one by one, so that millions of them are in memory once. They are gone through several times.
+    ///
+    /// # Errors
+    /// As [`Design::new`].
+    pub fn of<'a>(formula: Formula, rows: impl Iterator<Item = Row<'a>> + Clone) -> Result<Design, Unfit> {
+        let first = rows.clone().next().ok_or(Unfit::NoRows)?;
+        if let Some(row) = rows.clone().find(|row| !row.value.is_finite() || !row.epoch.is_finite()) {
             return Err(Unfit::NotFinite { run: row.run.to_string() });
         }
-        let (levels, level_places) = numbered(rows.iter().map(|row| row.level));
-        let (_, run_places) = numbered(rows.iter().map(|row| row.run));
-        if formula.has_level() && levels.len() < 2 {
-            return Err(Unfit::OneLevel { level: first.level.to_string() });
+        let (levels, level_places) = numbered(rows.clone().map(|row| row.level));
+        let (_, run_places) = numbered(rows.clone().map(|row| row.run));
+        let mut numbered_rows = Vec::with_capacity(level_places.len());
+        let places = run_places.into_iter().zip(level_places);
+        numbered_rows.extend(rows.zip(places).map(|(row, (run, level))| DesignRow {
+            run,
+            level,
+            epoch: row.epoch,
+            value: row.value,
+        }));
+        let (rows, runs) = by_run(&numbered_rows);
+        let levels: Vec<String> = levels.into_iter().map(str::to_string).collect();
+        Design { formula, levels: Arc::new(levels), rows: Arc::new(rows), runs: Arc::new(runs) }.checked(first.level)
+    }
+
+    /// The same rows for another formula.
+    ///
+    /// # Errors
+    /// As [`Design::new`].
+    pub fn with_formula(&self, formula: Formula) -> Result<Design, Unfit> {
+        let first = self.levels.first().map_or("", String::as_str);
+        Design { formula, ..self.clone() }.checked(first)
+    }
+
+    fn checked(self, first_level: &str) -> Result<Design, Unfit> {
+        if self.formula.has_level() && self.levels.len() < 2 {
+            return Err(Unfit::OneLevel { level: first_level.to_string() });
         }
-        if formula.has_epoch() && rows.iter().all(|row| row.epoch == first.epoch) {
+        let first = self.rows.first().ok_or(Unfit::NoRows)?;
+        if self.formula.has_epoch() && self.rows.iter().all(|row| row.epoch == first.epoch) {
             return Err(Unfit::OneEpoch);
         }
-        if rows.iter().all(|row| row.value == first.value) {
+        if self.rows.iter().all(|row| row.value == first.value) {
             return Err(Unfit::ConstantResponse);
         }
-        let places = run_places.into_iter().zip(level_places);
-        let mut sorted: Vec<DesignRow> = rows
-            .iter()
-            .zip(places)
-            .map(|(row, (run, level))| DesignRow { run, level, epoch: row.epoch, value: row.value })
-            .collect();
-        sorted.sort_by(|a, b| {
-            let labels = (a.run, a.level).cmp(&(b.run, b.level));
-            labels.then(a.epoch.total_cmp(&b.epoch)).then(a.value.total_cmp(&b.value))
-        });
-        let runs = ranges(&sorted);
-        Ok(Design { formula, levels: levels.into_iter().map(str::to_string).collect(), rows: sorted, runs })
+        Ok(self)
     }
 
     /// Rows.
@@ -309,9 +374,20 @@ impl Design {
         }
     }
 
-    /// What tells the predictors of a run from another's: the level and the bits of the epoch of every row.
-    pub(super) fn shape(&self, run: &[DesignRow]) -> Vec<(u32, u64)> {
-        run.iter().map(|row| (row.level, row.epoch.to_bits())).collect()
+    /// The runs by what their predictors are, kinds in the order of their first runs. All runs of a condition that have the same epochs
+    /// are of one kind, so that there are few, however many runs there are.
+    pub(super) fn kinds(&self) -> Vec<Kind<'_>> {
+        let mut places: HashMap<Vec<(u32, u64)>, usize> = HashMap::new();
+        let mut kinds: Vec<Kind> = Vec::new();
+        for run in self.runs() {
+            let shape = run.iter().map(|row| (row.level, row.epoch.to_bits())).collect();
+            let place = *places.entry(shape).or_insert_with(|| {
+                kinds.push(Kind { runs: Vec::new() });
+                kinds.len() - 1
+            });
+            kinds[place].runs.push(run);
+        }
+        kinds
     }
 
     /// The error that names an aliased column.
@@ -324,7 +400,7 @@ impl Design {
 fn numbered<'a>(labels: impl Iterator<Item = &'a str> + Clone) -> (Vec<&'a str>, Vec<u32>) {
     let mut names: Vec<&str> = Vec::new();
     for label in labels.clone() {
-        if names.last() != Some(&label) {
+        if !names.last().is_some_and(|last| same(last, label)) {
             names.push(label);
         }
     }
@@ -332,13 +408,37 @@ fn numbered<'a>(labels: impl Iterator<Item = &'a str> + Clone) -> (Vec<&'a str>,
     names.dedup();
     let mut last = 0;
     let places = labels.map(|label| {
-        if names.get(last) != Some(&label) {
+        if !names.get(last).is_some_and(|name| same(name, label)) {
             last = names.binary_search(&label).unwrap_or(0);
         }
         last as u32
     });
     let places = places.collect();
     (names, places)
+}
+
+/// Whether two labels are the same; most often they are the same text in memory.
+fn same(one: &str, other: &str) -> bool {
+    std::ptr::eq(one, other) || one == other
+}
+
+/// The rows run by run, those of a run by level, epoch and value; and the rows of every run.
+fn by_run(rows: &[DesignRow]) -> (Vec<DesignRow>, Vec<Range<usize>>) {
+    // Rows mostly come run by run, and whole runs are sorted faster than rows.
+    let mut pieces: Vec<&[DesignRow]> = rows.chunk_by(|a, b| a.run == b.run).collect();
+    pieces.sort_by_key(|piece| piece[0].run);
+    let mut sorted = pieces.concat();
+    let runs = ranges(&sorted);
+    let order = |a: &DesignRow, b: &DesignRow| {
+        a.level.cmp(&b.level).then(a.epoch.total_cmp(&b.epoch)).then(a.value.total_cmp(&b.value))
+    };
+    for run in &runs {
+        let rows = &mut sorted[run.clone()];
+        if !rows.is_sorted_by(|a, b| order(a, b).is_le()) {
+            rows.sort_by(order);
+        }
+    }
+    (sorted, runs)
 }
 
 /// The ranges of equal runs in sorted rows.

@@ -12,6 +12,8 @@ use super::undefined::Undefined;
 
 /// At most so many arrangements are looked at one by one; ten runs against ten have 184,756.
 pub const EXACT_ARRANGEMENTS: u64 = 200_000;
+/// Arrangements that one thread draws in a row at least.
+const MIN_DRAWS: usize = 64;
 /// Statistics that differ by less than this share of the observed one are the same number but for rounding.
 const SAME: f64 = 1e-10;
 
@@ -62,12 +64,14 @@ pub fn permutation_test(
         None if resampling.resamples == 0 => Err(Undefined::TooFewResamples),
         None => {
             let streams = Streams::new(resampling.seed, name);
-            let drawn_is_extreme = |number: &usize| {
-                let mut drawn = values.clone();
-                streams.of_resample(*number).shuffle(&mut drawn);
-                extreme(&drawn)
+            let drawn_is_extreme = |drawn: &mut Vec<f64>, number: usize| {
+                drawn.clone_from(&values);
+                // Within the first group the order does not matter.
+                streams.of_resample(number).shuffle_beyond(drawn, sizes[0]);
+                u64::from(extreme(drawn))
             };
-            let count = (0..resampling.resamples).into_par_iter().filter(drawn_is_extreme).count() as u64 + 1;
+            let all = (0..resampling.resamples).into_par_iter().with_min_len(MIN_DRAWS);
+            let count = all.map_init(Vec::new, drawn_is_extreme).sum::<u64>() + 1;
             let arrangements = resampling.resamples as u64 + 1;
             Ok(PermutationTest {
                 p: Tail::from_ln((count as f64 / arrangements as f64).ln()),
@@ -98,7 +102,7 @@ impl Statistic {
             rest = others;
             own
         });
-        let mean = |group: &[f64]| group.iter().sum::<f64>() / group.len() as f64;
+        let mean = |group: &[f64]| sum(group) / group.len() as f64;
         match self {
             Statistic::Means => groups.map(|group| group.len() as f64 * mean(group).powi(2)).sum(),
             Statistic::Welch => welch_statistic(groups.map(|group| {
@@ -108,6 +112,17 @@ impl Statistic {
             })),
         }
     }
+}
+
+/// The sum of some values, in lanes that a processor adds at once.
+fn sum(values: &[f64]) -> f64 {
+    let mut lanes = [0.0; 8];
+    let chunks = values.chunks_exact(lanes.len());
+    let rest: f64 = chunks.remainder().iter().sum();
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane += value);
+    }
+    lanes.iter().sum::<f64>() + rest
 }
 
 /// Σ w (mean − weighted mean)² from means and weights; infinite where a group does not vary but differs.

@@ -57,7 +57,12 @@ impl Stream {
 
     /// Puts the items into a random order, every order equally likely (Fisher-Yates, from the end).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
-        for last in (1..items.len()).rev() {
+        self.shuffle_beyond(items, 1);
+    }
+
+    /// Does so until all from place `first` on are settled: which items those before it are is then random, their order is not.
+    pub fn shuffle_beyond<T>(&mut self, items: &mut [T], first: usize) {
+        for last in (first.max(1)..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }
     }

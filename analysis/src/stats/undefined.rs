@@ -37,6 +37,11 @@ pub enum Undefined {
     /// The resampled statistic never changes.
     #[error("every resample gives the same value, so that the bootstrap says nothing about its error")]
     ConstantResamples,
+    /// Two groups of which one lies above the other throughout.
+    #[error(
+        "every value of one group exceeds every value of the other, so that nothing says how far the probability is from 0 or 1"
+    )]
+    Apart,
     /// The estimate lies outside everything that was resampled.
     #[error("the estimate lies outside all its resamples, so that its bias cannot be corrected")]
     EstimateOutsideResamples,

@@ -15,6 +15,8 @@ use curvefleet_proto::plan::{RunSettings, cells};
 use curvefleet_proto::store::Store;
 use curvefleet_proto::study::{ClassCount, DataSummary, Labels, Study, file};
 use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
 
 /// One epoch of one run as a worker writes it.
 #[derive(Debug, Clone)]
@@ -202,7 +204,7 @@ impl Fixture {
     }
 }
 
-fn resolve(shape: &Shape) -> Study {
+pub fn resolve(shape: &Shape) -> Study {
     let mut text = format!(
         "name = \"{}\"\ndescription = \"Made-up curves\"\nseeds = {}\n{}\n",
         shape.name, shape.seeds, shape.head
@@ -243,15 +245,15 @@ fn curve(shape: &Shape, pair: usize, shuffled: bool, epoch: u32, mut noise: Nois
 }
 
 /// A small linear congruential generator, so that the fixtures are the same everywhere.
-struct Noise(u64);
+pub struct Noise(u64);
 
 impl Noise {
-    fn new(seed: u64) -> Noise {
+    pub fn new(seed: u64) -> Noise {
         Noise(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xD1B5_4A32_D192_ED03)
     }
 
     /// Even between −1 and 1.
-    fn next(&mut self) -> f64 {
+    pub fn next(&mut self) -> f64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 11) as f64 / (1u64 << 52) as f64 - 1.0
     }
@@ -309,7 +311,8 @@ pub fn encode_manifest(entries: &[ManifestEntry]) -> Vec<u8> {
 }
 
 fn encode(batch: RecordBatch) -> Vec<u8> {
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
     writer.write(&batch).unwrap();
     writer.into_inner().unwrap()
 }

@@ -9,6 +9,7 @@ mod drain;
 mod explain;
 mod export;
 mod gc;
+mod import_curves;
 mod logs;
 mod manage;
 mod pause;
@@ -46,6 +47,8 @@ pub enum Command {
     Report(report::Report),
     /// Analyse any table of metrics: the paper's table, or comparisons of runs
     Analyze(analyze::Analyze),
+    /// Make a study of curves that other programs wrote, such as the paper's authors' files
+    ImportCurves(import_curves::ImportCurves),
     /// Start a coordinator, which hands out the runs of studies
     Coordinator(curvefleet_coordinator::Options),
     /// Start a worker, which trains runs for a coordinator
@@ -117,6 +120,7 @@ impl Command {
             Command::Data(command) => command.execute().await,
             Command::Report(command) => command.execute().await,
             Command::Analyze(command) => command.execute().await,
+            Command::ImportCurves(command) => command.execute().await,
             Command::Coordinator(options) => services::coordinator(options).await,
             Command::Worker(options) => services::worker(options).await,
             Command::Submit(command) => command.execute().await,

@@ -208,9 +208,10 @@ mod tests {
         (source, bytes.clone())
     }
 
-    /// All rows, each down to its bits, in the file's order: condition, seed, run, epoch, the rest.
+    /// Condition, seed, run, epoch, and the rest down to its bits.
     type Row = (String, u64, String, u32, Vec<Option<u64>>);
 
+    /// All rows in the file's order.
     fn rows(bytes: &Bytes) -> Vec<Row> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).unwrap();
         assert_eq!(builder.schema().fields(), CURVE_SCHEMA.fields());

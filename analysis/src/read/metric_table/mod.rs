@@ -168,7 +168,7 @@ impl MetricTable {
 /// Lets a run have at least so many epochs.
 fn fill(run: &mut RunResult, epochs: usize) {
     if run.epochs.len() < epochs {
-        let absent = EpochResult { train_loss: None, validation: Default::default(), metrics: Err(Undefined::Absent) };
+        let absent = EpochResult::new(None, Default::default(), Err(Undefined::Absent));
         run.epochs.resize(epochs, absent);
     }
 }

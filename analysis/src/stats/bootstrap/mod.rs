@@ -10,4 +10,4 @@ mod interval;
 mod resample;
 
 pub use interval::Interval;
-pub use resample::{Resamples, resample_many};
+pub use resample::{Resamples, acceleration_without, resample_many};

@@ -86,25 +86,33 @@ pub fn resample_many(
     Ok(values)
 }
 
-/// BCa's acceleration from the jackknife, for one or several strata: with l the influence (n − 1)(mean of the statistic without a value
-/// − the statistic without this value), a = Σ n⁻³ Σ l³ / (6 (Σ n⁻² Σ l²)^{3/2}) (Davison and Hinkley 1997, equation 5.27).
+/// BCa's acceleration of a statistic by the jackknife, stratum by stratum.
 pub(super) fn jackknife_acceleration(strata: &[Vec<f64>], statistic: &impl Fn(&[Vec<f64>]) -> f64) -> f64 {
     let mut left = strata.to_vec();
-    let (mut cubes, mut squares) = (0.0, 0.0);
+    let mut without_each = Vec::with_capacity(strata.len());
     for (index, stratum) in strata.iter().enumerate() {
-        let n = stratum.len() as f64;
-        let without: Vec<f64> = (0..stratum.len())
-            .map(|out| {
-                left[index] = stratum.clone();
-                left[index].remove(out);
-                statistic(&left)
-            })
-            .collect();
-        left[index] = stratum.clone();
-        let mean = without.iter().sum::<f64>() / n;
+        let without = (0..stratum.len()).map(|out| {
+            left[index].clone_from(stratum);
+            left[index].remove(out);
+            statistic(&left)
+        });
+        without_each.push(without.collect());
+        left[index].clone_from(stratum);
+    }
+    acceleration_without(&without_each)
+}
+
+/// BCa's acceleration from the jackknife, for one or several strata: with l the influence (n − 1)(mean of the statistic without a value
+/// − the statistic without this value), a = Σ n⁻³ Σ l³ / (6 (Σ n⁻² Σ l²)^{3/2}) (Davison and Hinkley 1997, equation 5.27).
+/// `without` has, for every stratum, the statistic without each of its values.
+pub fn acceleration_without(without: &[Vec<f64>]) -> f64 {
+    let (mut cubes, mut squares) = (0.0, 0.0);
+    for values in without {
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
         let influence = |value: &f64| (n - 1.0) * (mean - value);
-        cubes += without.iter().map(|value| influence(value).powi(3)).sum::<f64>() / n.powi(3);
-        squares += without.iter().map(|value| influence(value).powi(2)).sum::<f64>() / n.powi(2);
+        cubes += values.iter().map(|value| influence(value).powi(3)).sum::<f64>() / n.powi(3);
+        squares += values.iter().map(|value| influence(value).powi(2)).sum::<f64>() / n.powi(2);
     }
     if squares > 0.0 { cubes / (6.0 * squares.powf(1.5)) } else { 0.0 }
 }

@@ -71,8 +71,7 @@ pub enum Untested {
 pub struct Cluster {
     /// Its cells as places in the map (`epoch * steps + step`, both from 0), ascending.
     pub cells: Vec<usize>,
-    /// The sum of t over its cells: positive where the first condition is higher. Infinite where a cell does not vary within the
-    /// conditions and yet differs between them.
+    /// The sum of t over its cells: positive where the first condition is higher.
     pub mass: f64,
     /// The cell with the largest |t|.
     pub peak: usize,
@@ -83,7 +82,8 @@ pub struct Cluster {
 /// The result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterTest {
-    /// t of every cell, first condition minus second.
+    /// t of every cell, first condition minus second. Where a cell does not vary within the conditions and yet differs between them, it is
+    /// that of the strongest cell that varies, or what one exchanged run on either side would leave it.
     pub t: Vec<f64>,
     /// The |t| that a cell of a cluster exceeds.
     pub threshold: f64,
@@ -118,14 +118,18 @@ pub fn cluster_test(
     let cells = Cells::new(a, b);
     let threshold = t_quantile(options.cell_level / 2.0, (a.len() + b.len() - 2) as f64);
     let arrangements = Arrangements::new(a.len(), b.len(), options.resamples, options.seed);
-    let observed: Vec<usize> = (0..a.len()).collect();
-    let t = cells.statistics(options.statistic, &observed);
+    let statistics = |chosen: &[usize]| {
+        let mut t = cells.statistics(options.statistic, chosen);
+        bound(&mut t, cells.sharpest(options.statistic).max(threshold.next_up()));
+        t
+    };
+    let t = statistics(&(0..a.len()).collect::<Vec<usize>>());
     let mut null: Vec<f64> = (0..arrangements.count())
         .into_par_iter()
         .map_init(
             || Search::new(t.len(), steps, threshold),
             |search, index| {
-                let t = cells.statistics(options.statistic, &arrangements.nth(index));
+                let t = statistics(&arrangements.nth(index));
                 let mut largest = 0.0_f64;
                 search.clusters(&t, |_, mass| largest = largest.max(mass.abs()));
                 largest
@@ -145,9 +149,15 @@ pub fn cluster_test(
     Ok(ClusterTest { t, threshold, clusters, null, exact: arrangements.is_exact() })
 }
 
+/// A cell that does not vary within the conditions and yet differs between them has an infinite t. It counts as `sharp`, or as much as
+/// the strongest cell of this assignment that varies, so that no single cell outweighs a map.
+fn bound(t: &mut [f64], sharp: f64) {
+    let largest = t.iter().filter(|t| t.is_finite()).fold(sharp, |largest, t| largest.max(t.abs()));
+    t.iter_mut().for_each(|t| *t = t.clamp(-largest, largest));
+}
+
 fn p_value(null: &[f64], mass: f64, exact: bool) -> f64 {
-    let bound = if mass.is_finite() { mass * (1.0 - TIE) } else { mass };
-    let as_large = (null.len() - null.partition_point(|value| *value < bound)) as f64;
+    let as_large = (null.len() - null.partition_point(|value| *value < mass * (1.0 - TIE))) as f64;
     if exact { as_large / null.len() as f64 } else { (as_large + 1.0) / (null.len() as f64 + 1.0) }
 }
 

@@ -78,6 +78,19 @@ impl Cells {
     }
 }
 
+impl Cells {
+    /// The t of a cell that does not vary within the conditions, were its variances those of one exchanged run on either side: more than it
+    /// has in any other assignment of its runs.
+    pub fn sharpest(&self, statistic: Statistic) -> f64 {
+        let (n, m) = (self.first as f64, (self.runs.len() - self.first) as f64);
+        let variance = match statistic {
+            Statistic::Welch => 1.0 / (n * n) + 1.0 / (m * m),
+            Statistic::Pooled => (2.0 - 1.0 / n - 1.0 / m) / (n + m - 2.0) * (1.0 / n + 1.0 / m),
+        };
+        1.0 / variance.sqrt()
+    }
+}
+
 /// t; 0 where nothing varies, and infinite where the conditions differ without any variance.
 fn ratio(difference: f64, variance: f64, total: f64) -> f64 {
     if variance > 0.0 {
@@ -108,6 +121,19 @@ mod tests {
         assert!((pooled - POOLED).abs() < 1e-12, "{pooled}");
         let mirrored = Cells::new(&b, &a);
         assert!((mirrored.statistics(Statistic::Welch, &[0, 1, 2, 3])[0] + WELCH).abs() < 1e-12);
+    }
+
+    #[test]
+    fn one_exchanged_run_has_a_smaller_t_than_none() {
+        let (low, high): (&[f64], &[f64]) = (&[0.25], &[0.75]);
+        for (n, m) in [(2, 2), (3, 9), (10, 10)] {
+            let cells = Cells::new(&vec![low; n], &vec![high; m]);
+            let exchanged: Vec<usize> = (1..=n).collect();
+            for statistic in [Statistic::Welch, Statistic::Pooled] {
+                let t = cells.statistics(statistic, &exchanged)[0].abs();
+                assert!(t < cells.sharpest(statistic), "{n} and {m}: {t} and {}", cells.sharpest(statistic));
+            }
+        }
     }
 
     #[test]

@@ -11,9 +11,7 @@
 mod joint;
 mod leverage;
 
-use std::collections::HashMap;
-
-use super::design::{Coefficient, Design, Formula, Unfit};
+use super::design::{Alike, Coefficient, Design, Formula, Unfit};
 use super::triangle::{Triangulation, column_lengths, first_aliased, solve_transposed, solve_upper};
 use super::wald::{CoefficientTest, WaldF, WaldT};
 use leverage::Leverage;
@@ -53,29 +51,25 @@ impl RobustFit {
         let (triangle, mut estimates) = least_squares(design)?;
         let predictors = design.columns();
         let shift = design.mean();
-        let mut places: HashMap<Vec<(u32, u64)>, usize> = HashMap::new();
         let mut kinds: Vec<(Leverage, f64)> = Vec::new();
         let mut scores = Triangulation::new(predictors);
         let mut values = vec![0.0; predictors];
-        for run in design.runs() {
-            let mut residuals = Vec::with_capacity(run.len());
-            for row in run {
+        for kind in design.kinds() {
+            let first = kind.runs[0];
+            let mut fitted = Vec::with_capacity(first.len());
+            let mut whitened = Vec::with_capacity(first.len() * predictors);
+            for row in first {
                 design.predictors(row, &mut values);
-                let fitted: f64 = values.iter().zip(&estimates).map(|(value, estimate)| value * estimate).sum();
-                residuals.push(row.value - shift - fitted);
+                fitted.push(values.iter().zip(&estimates).map(|(value, estimate)| value * estimate).sum::<f64>());
+                whitened.extend(solve_transposed(&triangle, predictors + 1, &values));
             }
-            let next = kinds.len();
-            let place = *places.entry(design.shape(run)).or_insert(next);
-            if place == next {
-                let mut whitened = Vec::with_capacity(run.len() * predictors);
-                for row in run {
-                    design.predictors(row, &mut values);
-                    whitened.extend(solve_transposed(&triangle, predictors + 1, &values));
-                }
-                kinds.push((Leverage::new(&whitened, predictors)?, 0.0));
+            let leverage = Leverage::new(&whitened, predictors)?;
+            for run in &kind.runs {
+                let residuals: Vec<f64> =
+                    run.iter().zip(&fitted).map(|(row, fitted)| row.value - shift - fitted).collect();
+                scores.add(leverage.score(&residuals));
             }
-            kinds[place].1 += 1.0;
-            scores.add(kinds[place].0.score(&residuals));
+            kinds.push((leverage, kind.runs.len() as f64));
         }
         let formulas = [Formula::Mean, Formula::Epoch, Formula::Level, Formula::EpochAndLevel];
         estimates[0] += shift;
@@ -161,9 +155,13 @@ fn least_squares(design: &Design) -> Result<(Vec<f64>, Vec<f64>), Unfit> {
     let (predictors, shift) = (design.columns(), design.mean());
     let mut rows = Triangulation::new(predictors + 1);
     let mut values = vec![0.0; predictors];
-    for row in design.runs().flatten() {
-        design.predictors(row, &mut values);
-        rows.add(values.iter().copied().chain([row.value - shift]));
+    for kind in design.kinds() {
+        let alike = Alike::of(kind.runs.iter().map(|run| run.iter().map(|row| row.value - shift)));
+        for (row, response) in kind.runs[0].iter().zip(&alike.mean) {
+            design.predictors(row, &mut values);
+            rows.add(values.iter().chain([response]).map(|value| alike.weight * value));
+        }
+        rows.add(std::iter::repeat_n(0.0, predictors).chain([alike.spread]));
     }
     let triangle = rows.triangle();
     let lengths = column_lengths(&triangle, predictors + 1, predictors + 1);

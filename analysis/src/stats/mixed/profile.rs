@@ -12,7 +12,7 @@ use std::f64::consts::PI;
 use faer::Mat;
 
 use super::Method;
-use crate::stats::design::{Design, Unfit};
+use crate::stats::design::{Alike, Design, Unfit};
 use crate::stats::triangle::{
     Triangulation, column_lengths, first_aliased, rank, solve_transposed, solve_upper, triangle,
 };
@@ -96,24 +96,36 @@ impl Profile {
         let mut within = Triangulation::new(width);
         let mut means: BTreeMap<usize, (usize, Triangulation)> = BTreeMap::new();
         let mut runs = 0;
-        let mut block = Vec::new();
-        for run in design.runs() {
-            block.clear();
-            block.resize(run.len() * width, 0.0);
-            for (row, values) in run.iter().zip(block.chunks_exact_mut(width)) {
-                design.predictors(row, &mut values[..predictors]);
-                values[predictors] = row.value - shift;
+        for kind in design.kinds() {
+            let first = kind.runs[0];
+            let length = first.len() as f64;
+            let mut block = vec![0.0; first.len() * predictors];
+            for (row, values) in first.iter().zip(block.chunks_exact_mut(predictors)) {
+                design.predictors(row, values);
             }
-            let mean: Vec<f64> = (0..width)
-                .map(|column| block.iter().skip(column).step_by(width).sum::<f64>() / run.len() as f64)
+            let mean: Vec<f64> = (0..predictors)
+                .map(|column| block.iter().skip(column).step_by(predictors).sum::<f64>() / length)
                 .collect();
-            for values in block.chunks_exact(width) {
-                within.add(values.iter().zip(&mean).map(|(value, mean)| value - mean));
+            let heights: Vec<f64> =
+                kind.runs.iter().map(|run| run.iter().map(|row| row.value - shift).sum::<f64>() / length).collect();
+            let deviations = Alike::of(
+                kind.runs
+                    .iter()
+                    .zip(&heights)
+                    .map(|(run, height)| run.iter().map(move |row| row.value - shift - height)),
+            );
+            for (values, response) in block.chunks_exact(predictors).zip(&deviations.mean) {
+                let centred = values.iter().zip(&mean).map(|(value, mean)| deviations.weight * (value - mean));
+                within.add(centred.chain([deviations.weight * response]));
             }
-            let (count, triangulation) = means.entry(run.len()).or_insert_with(|| (0, Triangulation::new(width)));
-            triangulation.add(mean);
-            *count += 1;
-            runs += 1;
+            within.add(std::iter::repeat_n(0.0, predictors).chain([deviations.spread]));
+            let heights = Alike::of(heights.iter().map(|height| std::iter::once(*height)));
+            let (count, triangulation) = means.entry(first.len()).or_insert_with(|| (0, Triangulation::new(width)));
+            let weighted = mean.iter().chain(&heights.mean).map(|value| heights.weight * value);
+            triangulation.add(weighted);
+            triangulation.add(std::iter::repeat_n(0.0, predictors).chain([heights.spread]));
+            *count += kind.runs.len();
+            runs += kind.runs.len();
         }
         let between = means
             .into_iter()
