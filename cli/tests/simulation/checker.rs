@@ -25,8 +25,8 @@ pub struct Checker {
     shards: BTreeMap<String, LastLease>,
     /// The runs in the plan of a shard that was leased.
     plans: BTreeMap<String, Vec<String>>,
-    /// Runs that have left a shard, by shard and run.
-    left: HashSet<(String, String)>,
+    /// Runs that have left a shard, by shard, fence and run.
+    left: HashSet<(String, u64, String)>,
     /// Parts whose commit was carried out.
     parts: HashSet<String>,
     /// The part that made a run done.
@@ -190,14 +190,14 @@ impl Checker {
         self.may_be_over(shard);
         self.counts.split += u64::from(!runs.is_empty());
         let plan = self.plans.get(shard).into_iter().flatten().zip(0..);
-        let left = plan.filter(|(_, place)| runs.contains(place)).map(|(run, _)| (shard.clone(), run.clone()));
+        let left = plan.filter(|(_, place)| runs.contains(place)).map(|(run, _)| (shard.clone(), *fence, run.clone()));
         self.left.extend(left);
     }
 
     /// A run that a worker has given up is never trained under the lease that it has left.
     fn check_left(&mut self, scene: &Arc<Scene>, commit: &Commit) {
         for (run, _) in &commit.runs {
-            if self.left.contains(&(commit.shard.clone(), run.clone())) {
+            if self.left.contains(&(commit.shard.clone(), commit.fence, run.clone())) {
                 self.violation(scene, format!("{} trained {run}, which it had given up", commit.worker));
             }
         }

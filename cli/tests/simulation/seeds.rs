@@ -8,7 +8,7 @@ use super::world::{Told, simulate};
 
 /// Seeds in an ordinary test; `CURVEFLEET_SIMULATION_SEEDS=FIRST..END` asks for others.
 const SEEDS: std::ops::Range<u64> = 0..200;
-/// Lines of a failing history that are shown.
+/// Lines of a failing history that are shown; of a seed that is asked for alone, all are.
 const SHOWN: usize = 80;
 
 fn seeds() -> std::ops::Range<u64> {
@@ -20,7 +20,7 @@ fn seeds() -> std::ops::Range<u64> {
 /// A failing seed's violations, and its history up to the first.
 fn describe(seed: u64, told: &Told) -> String {
     let first = told.history.iter().position(|line| line.contains("VIOLATION")).unwrap_or(told.history.len());
-    let from = first.saturating_sub(SHOWN);
+    let from = first.saturating_sub(if seeds().count() == 1 { usize::MAX } else { SHOWN });
     // Of what came before, the large events.
     let words = ["NEMESIS", "NEWS", "the wish", "the storm", "begins life", "ends:"];
     let early = told.history[..from].iter().filter(|line| words.iter().any(|word| line.contains(word)));

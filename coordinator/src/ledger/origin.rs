@@ -111,8 +111,8 @@ pub(super) fn of_runs(
     let parts = context.rows(
         "SELECT part_id, origin_id, trained FROM part_origins WHERE part_id IN (
            SELECT runs.part_id FROM shards JOIN runs ON runs.shard_id = shards.id
-           WHERE shards.study_id = ?1 AND shards.place >= ?2 AND (shards.place > ?2 OR runs.place > ?3)
-             AND shards.place <= ?4 AND (shards.place < ?4 OR runs.place <= ?5) AND runs.state = 'done')",
+           WHERE shards.study_id = ?1 AND shards.plan_place >= ?2 AND (shards.plan_place > ?2 OR runs.place > ?3)
+             AND shards.plan_place <= ?4 AND (shards.plan_place < ?4 OR runs.place <= ?5) AND runs.state = 'done')",
         values![study_id, after.0, after.1, last.0, last.1],
         |row| {
             let mut kept: Vec<Kept> =

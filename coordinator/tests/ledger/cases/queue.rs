@@ -108,7 +108,7 @@ fn wanted(bench: &mut Bench, worker: &str, leases: &[Given]) -> Vec<usize> {
 }
 
 pub fn runs_that_have_not_begun_go_to_a_worker_that_has_nothing_to_do(bench: &mut Bench) {
-    bench.ask(study("one", "4", 4)).unwrap();
+    bench.submit(study("one", "4", 4)).unwrap();
     let leases = bench.lease("w", 3);
     let runs = runs_of(&leases[0]);
     assert!(wanted(bench, "w", &leases).is_empty());
@@ -154,7 +154,7 @@ pub fn runs_that_have_not_begun_go_to_a_worker_that_has_nothing_to_do(bench: &mu
 }
 
 pub fn a_shard_that_has_no_run_to_spare_is_not_asked_for_again(bench: &mut Bench) {
-    bench.ask(study_that("picky", "4", 4, MODELS)).unwrap();
+    bench.submit(study_that("picky", "4", 4, MODELS)).unwrap();
     register(bench, "card", 4, "H100");
     let leases = bench.ask(lease_of("card", 6)).unwrap().leases;
     register(bench, "v", 4, "");

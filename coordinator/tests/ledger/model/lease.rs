@@ -96,8 +96,9 @@ impl Model {
         let own_slots = u64::from(self.workers[&lease.worker].register.slots);
         // Sharing goes by what was leased when the request came.
         let mut leased: Vec<u64> = (0..self.studies.len()).map(|study| self.leased_ms(study)).collect();
-        let open: Vec<u64> =
-            (0..self.studies.len()).map(|study| self.count(study, RunState::Pending) + self.unentered(study)).collect();
+        let open: Vec<u64> = (0..self.studies.len())
+            .map(|study| self.count(study, RunState::Pending) + self.unentered_runs(study))
+            .collect();
         while let Some(index) = self.next_shard(now_ms, lease, is_alone, &leased) {
             let study = self.shards[index].study;
             let runs = self.shards[index].pending().count() as u64;

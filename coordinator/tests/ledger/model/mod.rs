@@ -227,6 +227,12 @@ impl Model {
         (plan::shards(&study.submit.study).unwrap().count() - study.entered) as u64
     }
 
+    /// Their runs.
+    fn unentered_runs(&self, study: usize) -> u64 {
+        let study = &self.studies[study];
+        plan::shards(&study.submit.study).unwrap().skip(study.entered).map(|shard| shard.seeds.len() as u64).sum()
+    }
+
     /// The shards of a study, by index.
     fn shards_of(&self, study: usize) -> Vec<usize> {
         (0..self.shards.len()).filter(|shard| self.shards[*shard].study == study).collect()
