@@ -11,6 +11,8 @@
 //! - [`trouble`]: what an error of a store means, in a sentence
 
 mod profile;
+#[cfg(test)]
+mod scratch;
 pub mod trouble;
 mod write;
 

@@ -88,7 +88,10 @@ pub fn manifest(study: &str, runs: &[Listed], now_ms: u64) -> Result<Vec<u8>, Er
     columns.push(Arc::new(runs.iter().map(|run| run.part.1).collect::<UInt64Array>()));
     columns.extend([of(|run| &run.part.2), same(1), of(|_| WORKER), same(now_ms)]);
     columns.push(Arc::new(UInt32Array::from_iter_values(std::iter::repeat_n(0, count))));
-    columns.push(new_null_array(&DataType::Utf8, count));
+    // An error, and how the runs were trained: nothing is known of it.
+    let unknown = MANIFEST_SCHEMA.fields().iter().skip(columns.len());
+    let unknown: Vec<ArrayRef> = unknown.map(|field| new_null_array(field.data_type(), count)).collect();
+    columns.extend(unknown);
     encode(&MANIFEST_SCHEMA, columns, KeyValue::new(MANIFEST_METADATA.to_string(), study.to_string()))
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use curvefleet_proto::artifact::sha256_hex;
-use curvefleet_proto::study::{ClassCount, DataSummary, Labels, Study, file};
+use curvefleet_proto::study::{ClassCount, DataSummary, Labels, ModelKind, Study, file};
 
 use super::{ImportOptions, ReadFile};
 use crate::error::Error;
@@ -12,6 +12,8 @@ use crate::error::Error;
 /// Files of curves do not say how many sequences a class had. A study file must, and this is the least that it may; reports of imported
 /// curves do not show it.
 const COUNT: u64 = 3;
+/// What kind of network a model is whose name is no kind.
+const UNKNOWN_KIND: &str = "lstm";
 /// The same for the features.
 const FEATURE: &str = "unknown";
 
@@ -50,6 +52,11 @@ pub(super) fn study(
                 options.separator
             )));
         }
+        if let Some(class) =
+            set.iter().enumerate().find_map(|(index, class)| set[..index].contains(class).then_some(class))
+        {
+            return Err(Error::Import(format!("{}: the condition names `{class}` twice", file.path.display())));
+        }
         if !sets.contains(&set) {
             sets.push(set);
         }
@@ -79,8 +86,12 @@ pub(super) fn study(
     );
     // Writing into a string does not fail.
     let _ = write!(text, "[[conditions]]\nclasses = {}\nlabels = {}\n", quoted(&sets), quoted(&labels));
-    for model in models {
-        let _ = write!(text, "[[models]]\nkind = \"lstm\"\nname = {}\n", quoted(model));
+    for (model, number) in models.into_iter().zip(1..) {
+        let is_kind = serde_json::from_str::<ModelKind>(&quoted(model)).is_ok();
+        let kind = if is_kind { model } else { UNKNOWN_KIND };
+        // No two models of a study are the same network.
+        let hidden = if is_kind { String::new() } else { format!("hidden = {number}\n") };
+        let _ = write!(text, "[[models]]\nkind = \"{kind}\"\nname = {}\n{hidden}", quoted(model));
     }
     let _ = write!(text, "[training]\nepochs = {epochs}\n");
     let summary = DataSummary {

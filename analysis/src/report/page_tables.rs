@@ -24,7 +24,7 @@ pub(super) fn performance(results: &Results) -> Markup {
         p {
 
             "Scores on the test samples and metrics of the probe curve after the last epoch: mean ± standard deviation over runs. "
-            "A score that is undefined in some runs (0/0) is averaged over the others; the file has every count."
+            "A score that some runs do not have (0/0) is averaged over the others; the file has every count."
         }
         @for group in groups(results) {
             div class="scroll" { table {

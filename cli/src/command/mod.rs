@@ -47,7 +47,7 @@ pub enum Command {
     Report(report::Report),
     /// Analyse any table of metrics: the paper's table, or comparisons of runs
     Analyze(analyze::Analyze),
-    /// Make a study of curves that other programs wrote, such as the paper's authors' files
+    /// Make a study of curves that other programs wrote
     ImportCurves(import_curves::ImportCurves),
     /// Start a coordinator, which hands out the runs of studies
     Coordinator(curvefleet_coordinator::Options),

@@ -231,6 +231,7 @@ fn without_comment(line: &str) -> &str {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::scratch::Scratch;
     use super::*;
 
     const CREDENTIALS: &str = "# of the lab\n[default]\naws_access_key_id = DEFAULT\naws_secret_access_key = s/e+c=r#et # mine\n\n\
@@ -240,15 +241,15 @@ mod tests {
                           dynamodb =\n  endpoint_url = http://no.where\n\n[profile role]\nrole_arn = arn:aws:iam::1:role/lab\n\
                           web_identity_token_file = /token\n\n[profile process]\ncredential_process = /bin/keys\n";
 
-    fn home() -> tempfile::TempDir {
-        let home = tempfile::tempdir().unwrap();
+    fn home() -> Scratch {
+        let home = Scratch::new();
         std::fs::create_dir(home.path().join(".aws")).unwrap();
         std::fs::write(home.path().join(".aws/credentials"), CREDENTIALS).unwrap();
         std::fs::write(home.path().join(".aws/config"), CONFIG).unwrap();
         home
     }
 
-    fn given(home: &tempfile::TempDir, variables: &[(&str, &str)]) -> Result<Added, String> {
+    fn given(home: &Scratch, variables: &[(&str, &str)]) -> Result<Added, String> {
         let home = ("HOME".to_string(), home.path().display().to_string());
         let others = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
         added(&std::iter::once(home).chain(others).collect::<Vec<_>>())
@@ -315,7 +316,7 @@ mod tests {
 
     #[test]
     fn where_there_are_no_files_nothing_is_added() {
-        let home = tempfile::tempdir().unwrap();
+        let home = Scratch::new();
         let none = given(&home, &[]).unwrap();
         assert!(none.variables.is_empty() && none.credentials.is_none());
     }

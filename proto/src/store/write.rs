@@ -73,11 +73,12 @@ impl Writer {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::scratch::Scratch;
     use super::*;
 
     #[tokio::test]
     async fn an_object_in_one_request_or_in_parts_is_given_back_whole() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Scratch::new();
         let store = Store::open(folder.path().to_str().unwrap(), []).unwrap();
         for bytes in [0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 3 * PART_BYTES] {
             let content: Bytes = (0..bytes).map(|index| (index % 251) as u8).collect::<Vec<_>>().into();

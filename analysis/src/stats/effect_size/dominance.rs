@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn delong_s_variance_is_that_of_placements() {
         let placed = Placed::new(&[1.0, 3.0, 5.0], &[2.0, 3.0, 4.0]);
-        assert_eq!(placed.placements(), (vec![0, 0, 3, 6, 6], vec![6, 4, 3, 2, 0]));
+        assert_eq!(placed.placements(), (vec![0, 1, 3, 5, 6], vec![5, 4, 3, 2, 1]));
         let se = (2.25_f64 / 9.0 / 3.0 + 0.25 / 9.0 / 3.0).sqrt();
         let (low, high) = placed.delong(0.95).unwrap();
         let half = 1.959_963_984_540_054 * se / 0.25;

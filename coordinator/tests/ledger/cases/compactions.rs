@@ -85,7 +85,7 @@ pub fn few_parts_and_studies_that_go_on_are_left_alone(bench: &mut Bench) {
     bench.submit_small("few");
     bench.finish_all("w");
     assert_eq!(plan(bench), None, "three parts are no burden");
-    bench.submit(study("active", "7", 1)).unwrap();
+    bench.submit(study("active", "[10, 11, 12, 13, 14, 15, 16]", 1)).unwrap();
     for given in bench.lease("w", 20) {
         bench.ask(commit_of("w", &given, 0, &runs_of(&given))).unwrap();
     }
@@ -98,7 +98,7 @@ pub fn few_parts_and_studies_that_go_on_are_left_alone(bench: &mut Bench) {
 pub fn a_study_that_goes_on_is_compacted_when_a_large_part_is_full(bench: &mut Bench) {
     bench.submit(study("one", "9", 1)).unwrap();
     let leases = bench.lease("w", 9);
-    let sizes = [LARGE_BYTES, LARGE_BYTES - 1, LARGE_BYTES - 1, 7, LARGE_BYTES - 1, 9];
+    let sizes = [LARGE_BYTES, LARGE_BYTES - 1, LARGE_BYTES - 1, 1, LARGE_BYTES - 1, 9];
     let mut parts = Vec::new();
     for (given, size_bytes) in leases.iter().zip(sizes) {
         let mut commit = commit_of("w", given, 0, &runs_of(given));
@@ -222,7 +222,7 @@ pub fn moved_parts_are_listed_by_the_time_and_page_by_page(bench: &mut Bench) {
     expected.sort();
     let first = list(bench, moved_ms, "", 10);
     assert!(first.iter().all(|moved| moved.moved_ms == moved_ms));
-    let second = list(bench, moved_ms, &first[9].part, 10);
+    let second = list(bench, moved_ms, &first[9].part, 20);
     let all: Vec<String> = first.into_iter().chain(second).map(|moved| moved.part).collect();
     assert_eq!(all, expected);
     assert_eq!(list(bench, moved_ms + 1, "", 10), []);
