@@ -10,7 +10,8 @@ use curvefleet_proto::plan::ShardSpec;
 use curvefleet_proto::v1::study_service_client::StudyServiceClient;
 use curvefleet_proto::v1::worker_service_client::WorkerServiceClient;
 use curvefleet_proto::v1::{
-    CommitRequest, CommittedRun, HeartbeatRequest, Held, Lease, LeaseRequest, RegisterRequest, SubmitStudyRequest,
+    CommitRequest, CommittedRun, HeartbeatRequest, Held, Lease, LeaseRequest, Origin, RegisterRequest,
+    SubmitStudyRequest,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -147,9 +148,18 @@ impl Worker {
             fence: lease.fence,
             sha256: sha256_hex(part.as_bytes()),
             part,
-            size_bytes: 1,
+            // So large that the coordinator leaves it as it is: there is no such object.
+            size_bytes: 64 << 20,
             runs: runs.collect(),
-            origin: None,
+            origin: Some(Origin {
+                study_sha256: spec.study_sha256.clone(),
+                data_sha256: spec.settings.data_sha256.clone(),
+                version: env!("CARGO_PKG_VERSION").to_string(),
+                git_commit: "0".repeat(40),
+                backend: "none".to_string(),
+                device: "a processor".to_string(),
+                cpu_features: vec!["avx2".to_string(), "fma".to_string()],
+            }),
         };
         let runs = request.runs.len() as u64;
         let began = Instant::now();
