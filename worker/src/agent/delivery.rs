@@ -58,21 +58,14 @@ impl Deliveries {
                     return Err(End::Stopping);
                 }
             }
-            remove(&shared, obsolete).await;
+            forget(&shared, obsolete);
             Ok(())
         });
     }
 
     /// Removes the checkpoints of the packs with these first runs, beside what goes on.
-    pub fn forget(&mut self, obsolete: Vec<RunId>) {
-        if obsolete.is_empty() {
-            return;
-        }
-        let shared = self.shared.clone();
-        self.tasks.spawn(async move {
-            remove(&shared, obsolete).await;
-            Ok(())
-        });
+    pub fn forget(&self, obsolete: Vec<RunId>) {
+        forget(&self.shared, obsolete);
     }
 
     /// Whether all results that are through so far went well.
@@ -163,6 +156,15 @@ async fn deliver(shared: &Shared, holding: &Holding, result: Finding) -> Result<
             }
         }
     }
+}
+
+/// Removes checkpoints beside the lease that they were of: it has ended with its last commit, and is not to be held for them.
+fn forget(shared: &Arc<Shared>, obsolete: Vec<RunId>) {
+    if obsolete.is_empty() {
+        return;
+    }
+    let shared = shared.clone();
+    shared.clone().ending.spawn(async move { remove(&shared, obsolete).await });
 }
 
 /// Removes the checkpoints of the packs with these first runs; what there is no time for is left to the collection of garbage.
