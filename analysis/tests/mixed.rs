@@ -385,6 +385,26 @@ fn studies() -> impl Strategy<Value = Vec<Record>> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 48, ..ProptestConfig::default() })]
 
+    /// The joint test with cluster-robust errors: order, unit and names change neither F nor its degrees of freedom.
+    #[test]
+    fn robust_tests_know_no_order_unit_or_name(
+        records in studies(),
+        seed in any::<u64>(),
+        shift in -50.0..50.0f64,
+        scale in 0.01..100.0f64,
+    ) {
+        let joint = |records: &[Record]| {
+            let fit = RobustFit::new(&Design::new(Formula::EpochAndLevel, &rows(records)).unwrap())?;
+            fit.test_against(Formula::Epoch).map(|test| [test.f, test.df2])
+        };
+        let plain = joint(&records);
+        prop_assume!(plain.is_ok());
+        let mut other = renamed(&records, ["x", "y", "z"], shift, scale);
+        other.sort_by_key(|record| (record.value.to_bits() ^ seed).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let (plain, other) = (plain.unwrap(), joint(&other).unwrap());
+        prop_assert!(alike(&plain, &other), "{:?} and {:?}", plain, other);
+    }
+
     #[test]
     fn order_does_not_matter(records in studies(), seed in any::<u64>()) {
         let mut shuffled = records.clone();

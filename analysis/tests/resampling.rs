@@ -6,6 +6,7 @@ use curvefleet_analysis::stats::effect_size::dominance::dominance;
 use curvefleet_analysis::stats::permutation::{PermutationTest, Statistic, permutation_test};
 use curvefleet_analysis::stats::random::Resampling;
 use curvefleet_analysis::stats::robust::{interquartile_mean, interquartile_mean_resampled, performance_profile};
+use curvefleet_analysis::stats::selectivity::selectivity;
 use curvefleet_analysis::stats::undefined::Undefined;
 use proptest::prelude::*;
 
@@ -206,6 +207,40 @@ proptest! {
             prop_assert!((plain - exact(&[&moved(&b), &moved(&a)], statistic)).abs() < 1e-12);
             prop_assert!(plain > 0.0 && plain <= 1.0);
         }
+    }
+
+    /// Against its control, a condition in another order, unit and place has the same t; with the sides changed, the other sign.
+    #[test]
+    fn selectivity_knows_no_order_and_no_unit(
+        truth in prop::collection::vec(-5.0..5.0f64, 2..9),
+        shuffled in prop::collection::vec(-5.0..5.0f64, 2..9),
+        shift in -50.0..50.0f64,
+        scale in 0.01..100.0f64,
+    ) {
+        let plain = selectivity(&truth, &shuffled).unwrap().difference;
+        let moved = |values: &[f64]| values.iter().rev().map(|value| shift + scale * value).collect::<Vec<f64>>();
+        let other = selectivity(&moved(&truth), &moved(&shuffled)).unwrap().difference;
+        let back = selectivity(&shuffled, &truth).unwrap().difference;
+        let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(1.0);
+        prop_assert!(near(plain.t, other.t) && near(plain.df, other.df) && near(scale * plain.estimate, other.estimate));
+        prop_assert!(near(plain.t, -back.t) && near(plain.df, back.df));
+    }
+
+    /// The shares of runs above thresholds move with the runs.
+    #[test]
+    fn profiles_know_no_order_and_no_unit(
+        values in prop::collection::vec(-5.0..5.0f64, 2..12),
+        scale in 0.01..100.0f64,
+    ) {
+        let mut thresholds = vec![-2.5, 0.0, 2.5];
+        let share = |values: &[f64], thresholds: &[f64]| {
+            let profile = performance_profile(&[values], thresholds, 0.95, &PLAN, "profile").unwrap();
+            profile.iter().map(|point| point.share).collect::<Vec<f64>>()
+        };
+        let plain = share(&values, &thresholds);
+        thresholds.iter_mut().for_each(|threshold| *threshold *= scale);
+        let moved: Vec<f64> = values.iter().rev().map(|value| value * scale).collect();
+        prop_assert_eq!(plain, share(&moved, &thresholds));
     }
 
     #[test]
