@@ -1,7 +1,7 @@
 //! Moves the rows of many small parts into few large ones, in the background. The ledger says which parts ([`crate::ledger::compact`]
 //! tells why nothing can go wrong between plan and end); this reads them, writes the large one, reads it back and then says so.
 //!
-//! One large part is made at a time. In memory are the small parts that were fetched ahead, the rows of one shard, and the large part as
+//! One large part is made at a time. In memory are the small parts that were fetched ahead, the rows of one place in the plan, and the large part as
 //! far as it is encoded. Whoever is stopped or killed in the middle leaves an object that nothing names.
 
 mod encode;
@@ -157,7 +157,7 @@ impl Compactor {
         Ok((Some(Made { key, size_bytes, sha256, sources: moved }), unfit))
     }
 
-    /// Reads the sources into an encoder, shard by shard; gives the ones that are damaged beside it.
+    /// Reads the sources into an encoder, in the order of the study's plan; gives the ones that are damaged beside it.
     async fn read(&self, sources: Vec<Source>) -> Result<(Encoder, Vec<Unfit>), Error> {
         let objects = self.store.objects();
         let mut fetched = futures::stream::iter(sources)
@@ -167,17 +167,17 @@ impl Compactor {
             })
             .buffered(FETCHED_AHEAD);
         let (mut encoder, mut unfit) = (Encoder::new()?, Vec::new());
-        let mut shard: Vec<(Source, Bytes)> = Vec::new();
+        let mut together: Vec<(Source, Bytes)> = Vec::new();
         while let Some((found, source)) = fetched.next().await {
-            if shard.first().is_some_and(|(first, _)| first.shard != source.shard) {
-                encoder = add(encoder, std::mem::take(&mut shard), &mut unfit).await?;
+            if together.first().is_some_and(|(first, _)| first.plan_place != source.plan_place) {
+                encoder = add(encoder, std::mem::take(&mut together), &mut unfit).await?;
             }
             match found? {
-                Ok(bytes) => shard.push((source, bytes)),
+                Ok(bytes) => together.push((source, bytes)),
                 Err(problem) => unfit.push((source.part, problem)),
             }
         }
-        Ok((add(encoder, shard, &mut unfit).await?, unfit))
+        Ok((add(encoder, together, &mut unfit).await?, unfit))
     }
 
     /// The size and SHA-256 of an object.
@@ -192,14 +192,14 @@ impl Compactor {
     }
 }
 
-/// Adds the parts of a shard, on a thread that no request waits on.
+/// Adds the parts of one place in the plan, on a thread that no request waits on.
 async fn add(
     mut encoder: Encoder,
-    shard: Vec<(Source, Bytes)>,
+    together: Vec<(Source, Bytes)>,
     unfit: &mut Vec<Unfit>,
 ) -> Result<Encoder, ParquetError> {
     let (encoder, damaged) = blocking(move || {
-        let damaged = encoder.add(shard)?;
+        let damaged = encoder.add(together)?;
         Ok((encoder, damaged))
     })
     .await?;

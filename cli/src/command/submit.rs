@@ -42,7 +42,7 @@ impl Submit {
         if self.json {
             print_json(&serde_json::json!({
                 "study": name, "existed": reply.existed, "planned": runs.planned, "done": runs.done, "reused": reply.reused,
-                "damaged_parts": reply.damaged_parts,
+                "damaged_parts": reply.damaged_parts, "doubtful_parts": reply.doubtful_parts,
             }));
             return Ok(());
         }
@@ -57,11 +57,21 @@ impl Submit {
     }
 }
 
-/// Says that curves of reused runs are damaged, and the command that trains them again.
+/// Says which runs are not reused, though they were done in other studies, and what is doubtful; `remedy` is the command that trains
+/// those again.
 pub fn warn_of_damage(reply: &SubmitStudyResponse, remedy: &str) {
     if reply.damaged_parts > 0 {
         let files = counted(reply.damaged_parts, "file");
-        say!("{files} with curves of reused runs are missing or damaged; have those runs trained again with: {remedy}");
+        say!(
+            "{files} with curves of runs that other studies have done are missing or damaged: those runs are trained again"
+        );
+    }
+    if reply.doubtful_parts > 0 {
+        let files = counted(reply.doubtful_parts, "file");
+        say!(
+            "{files} with curves of reused runs are missing, and nothing else of their studies is in the store: is it the right one? If \
+             they were deleted on purpose, have those runs trained again with: {remedy}"
+        );
     }
 }
 

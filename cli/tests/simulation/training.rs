@@ -52,6 +52,7 @@ impl Shard {
         if self.scene.mishap("training", 20) {
             return Err(Untrained::Run("out of memory".to_string()));
         }
+        watch.begin();
         let epochs = self.settings.training.epochs;
         for epoch in 1..=epochs {
             let pause = self.scene.between("training", EPOCH_MS.0, EPOCH_MS.1);

@@ -1,4 +1,4 @@
-//! From the bytes of small parts to those of a large one: the same rows to the bit, by shard and seed.
+//! From the bytes of small parts to those of a large one: the same rows to the bit, by condition, model and seed as the plan has them.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -55,10 +55,11 @@ impl Encoder {
         &self.sources
     }
 
-    /// Adds the sources of a shard, by seed; gives those that are no sound parts, which are left out.
-    pub fn add(&mut self, shard: Vec<(Source, Bytes)>) -> Result<Vec<Unfit>, ParquetError> {
+    /// Adds the sources of one place in the plan, which are of one condition and model, by seed; gives those that are no sound parts,
+    /// which are left out.
+    pub fn add(&mut self, together: Vec<(Source, Bytes)>) -> Result<Vec<Unfit>, ParquetError> {
         let (mut pieces, mut unfit) = (Vec::new(), Vec::new());
-        for (source, bytes) in shard {
+        for (source, bytes) in together {
             // The Parquet library reports almost all damage as errors; what it meets with a panic is the same finding.
             let decoded = catch_unwind(AssertUnwindSafe(|| decode(&source, bytes)));
             match decoded.unwrap_or_else(|_| Err("is not a curve part: its pages are damaged".to_string())) {
@@ -197,10 +198,10 @@ mod tests {
         }
     }
 
-    fn source(name: &str, shard: &str, runs: &[&str], bytes: &Bytes) -> (Source, Bytes) {
+    fn source(name: &str, plan_place: u64, runs: &[&str], bytes: &Bytes) -> (Source, Bytes) {
         let source = Source {
             part: name.to_string(),
-            shard: shard.to_string(),
+            plan_place,
             size_bytes: bytes.len() as u64,
             sha256: sha256_hex(bytes),
             runs: runs.iter().map(|run| run.to_string()).collect(),
@@ -245,16 +246,16 @@ mod tests {
     }
 
     #[test]
-    fn the_rows_of_all_sources_are_in_the_large_part_to_the_bit_by_shard_and_seed() {
+    fn the_rows_of_all_sources_are_in_the_large_part_to_the_bit_by_place_and_seed() {
         // More epochs than are decoded at once, and runs of one shard in several parts.
         let epochs = BATCH_ROWS as u32 + 10;
         let first = part("a", &[("r5", 5), ("r1", 1)], epochs);
         let second = part("a", &[("r3", 3)], 4);
         let third = part("b", &[("r0", 0)], 4);
         let mut encoder = Encoder::new().unwrap();
-        let of_a = vec![source("p1", "a", &["r5", "r1"], &first), source("p2", "a", &["r3"], &second)];
+        let of_a = vec![source("p1", 0, &["r5", "r1"], &first), source("p2", 0, &["r3"], &second)];
         assert!(encoder.add(of_a).unwrap().is_empty());
-        assert!(encoder.add(vec![source("p3", "b", &["r0"], &third)]).unwrap().is_empty());
+        assert!(encoder.add(vec![source("p3", 1, &["r0"], &third)]).unwrap().is_empty());
         assert_eq!(encoder.sources(), ["p1", "p2", "p3"]);
         let large = Bytes::from(encoder.finish().unwrap());
         let found = rows(&large);
@@ -270,7 +271,7 @@ mod tests {
     fn rows_that_do_not_count_are_left_out_with_their_provenance() {
         let bytes = part("a", &[("r1", 1), ("r2", 2)], 3);
         let mut encoder = Encoder::new().unwrap();
-        encoder.add(vec![source("p", "a", &["r2"], &bytes)]).unwrap();
+        encoder.add(vec![source("p", 0, &["r2"], &bytes)]).unwrap();
         let large = Bytes::from(encoder.finish().unwrap());
         assert!(rows(&large).iter().all(|row| row.2 == "r2"));
         assert_eq!(told(&large)[0].runs.iter().map(|run| run.run.as_str()).collect::<Vec<_>>(), ["r2"]);
@@ -284,10 +285,10 @@ mod tests {
         damaged[4..middle].fill(0xff);
         let mut encoder = Encoder::new().unwrap();
         let shard = vec![
-            source("rubbish", "a", &["r1"], &Bytes::from_static(b"PAR1 is not enough")),
-            source("damaged", "a", &["r1"], &damaged.into()),
-            source("sound", "a", &["r1"], &sound),
-            source("other", "a", &["r9"], &sound),
+            source("rubbish", 0, &["r1"], &Bytes::from_static(b"PAR1 is not enough")),
+            source("damaged", 0, &["r1"], &damaged.into()),
+            source("sound", 0, &["r1"], &sound),
+            source("other", 0, &["r9"], &sound),
         ];
         let unfit = encoder.add(shard).unwrap();
         assert_eq!(encoder.sources(), ["sound"]);

@@ -44,7 +44,7 @@ pub struct Plan {
     pub study: String,
     /// The plan's number, which no other plan of the study ever had.
     pub claim: u64,
-    /// The parts, by shard in the order of the study's plan, then by age.
+    /// The parts, in the order of the study's plan, then by age.
     pub sources: Vec<Source>,
 }
 
@@ -53,8 +53,8 @@ pub struct Plan {
 pub struct Source {
     /// Its key.
     pub part: String,
-    /// The shard that it was committed for.
-    pub shard: String,
+    /// Where its runs stand in the study's plan: the place of the shard that it was committed for, or that this one was split off.
+    pub plan_place: u64,
     /// Its size in bytes.
     pub size_bytes: u64,
     /// SHA-256 of its bytes.
@@ -163,14 +163,14 @@ impl Apply for PlanCompaction {
 fn sources(context: &mut Context<'_>, study_id: i64) -> Result<Vec<Source>, Error> {
     // Each has a run, so that so many are enough.
     let mut loose = context.rows(
-        "SELECT parts.id, parts.shard_id, parts.runs, parts.key, shards.key, parts.size_bytes, parts.sha256
+        "SELECT parts.id, parts.shard_id, parts.runs, parts.key, shards.plan_place, parts.size_bytes, parts.sha256
          FROM parts JOIN shards ON shards.id = parts.shard_id
          WHERE parts.state = 'loose' AND parts.study_id = ?1 ORDER BY parts.shard_id, parts.id LIMIT ?2",
         values![study_id, TARGET_RUNS],
         |row| {
             let source = Source {
                 part: row.text(3)?,
-                shard: row.text(4)?,
+                plan_place: row.unsigned(4)?,
                 size_bytes: row.unsigned(5)?,
                 sha256: row.text(6)?,
                 runs: Vec::new(),
@@ -179,13 +179,15 @@ fn sources(context: &mut Context<'_>, study_id: i64) -> Result<Vec<Source>, Erro
         },
     )?;
     loose.truncate(filling(&loose));
-    let Some(last) = loose.last() else { return Ok(Vec::new()) };
+    let Some(last) = loose.last().map(|last| last.shard_id) else { return Ok(Vec::new()) };
+    // What was split off a shard goes beside it.
+    loose.sort_by_key(|part| part.source.plan_place);
     let runs = context.rows(
         "SELECT part_id, key FROM runs
          WHERE state = 'done' AND shard_id IN
            (SELECT shard_id FROM parts WHERE state = 'loose' AND study_id = ?1 AND shard_id <= ?2)
          ORDER BY shard_id, place",
-        values![study_id, last.shard_id],
+        values![study_id, last],
         |row| Ok((row.maybe_int(0)?, row.text(1)?)),
     )?;
     let mut of_part: HashMap<i64, Vec<String>> = HashMap::new();

@@ -52,7 +52,7 @@ impl Apply for Fail {
         }
         match self.kind {
             FailureKind::Infrastructure => self.infrastructure(context, &held)?,
-            FailureKind::Run => self.hold_against_run(context, &held, &run)?,
+            FailureKind::Run => hold_against(context, held.id, held.study_id, run.place, run.attempts, self.fence)?,
             FailureKind::Study => self.stop_study(context, &held)?,
         }
         Ok(true)
@@ -100,22 +100,6 @@ impl Fail {
         shard::end_failed_lease(context, held.id, context.now_ms.saturating_add(backoff_ms(setbacks)))
     }
 
-    /// The run counts as tried under this lease; at the last attempt it is set aside.
-    fn hold_against_run(&self, context: &mut Context<'_>, held: &Held, run: &Run) -> Result<(), Error> {
-        let attempts = run.attempts.saturating_add(1);
-        let set_aside = attempts >= context.settings.max_attempts;
-        let state = if set_aside { "failed" } else { "pending" };
-        context.execute(
-            "UPDATE runs SET attempts = ?3, tried_fence = ?4, state = ?5 WHERE shard_id = ?1 AND place = ?2",
-            values![held.id, run.place, attempts, self.fence, state],
-        )?;
-        shard::settle(context, held.id)?;
-        if set_aside {
-            shard::count(context, held.study_id, Delta { failed: 1, ..Delta::default() })?;
-        }
-        Ok(())
-    }
-
     fn stop_study(&self, context: &mut Context<'_>, held: &Held) -> Result<(), Error> {
         context.execute(
             "UPDATE studies SET state = 'stopped', stop_reason = ?2, ended_ms = ?3 WHERE id = ?1",
@@ -123,4 +107,28 @@ impl Fail {
         )?;
         shard::give_up(context, held.study_id)
     }
+}
+
+/// A run of a leased shard counts as tried under this lease, once more than the `attempts` until now; at the last attempt it is set
+/// aside.
+pub(super) fn hold_against(
+    context: &mut Context<'_>,
+    shard_id: i64,
+    study_id: i64,
+    place: i64,
+    attempts: u32,
+    fence: u64,
+) -> Result<(), Error> {
+    let attempts = attempts.saturating_add(1);
+    let set_aside = attempts >= context.settings.max_attempts;
+    let state = if set_aside { "failed" } else { "pending" };
+    context.execute(
+        "UPDATE runs SET attempts = ?3, tried_fence = ?4, state = ?5 WHERE shard_id = ?1 AND place = ?2",
+        values![shard_id, place, attempts, fence, state],
+    )?;
+    shard::settle(context, shard_id)?;
+    if set_aside {
+        shard::count(context, study_id, Delta { failed: 1, ..Delta::default() })?;
+    }
+    Ok(())
 }

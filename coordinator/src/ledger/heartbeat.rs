@@ -1,5 +1,7 @@
 //! Renews a worker's leases.
 
+use std::collections::BTreeMap;
+
 use super::operation::Apply;
 use super::sql::{Context, values};
 use super::{Error, workers};
@@ -22,6 +24,17 @@ pub struct Heartbeat {
     pub session: String,
     /// The leases it holds.
     pub held: Vec<Held>,
+    /// The runs that it has in training, by the shard's id.
+    pub in_training: BTreeMap<String, InTraining>,
+}
+
+/// A run in training.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InTraining {
+    /// The run's id.
+    pub run: String,
+    /// Whether it has finished an epoch under this lease.
+    pub has_epoch: bool,
 }
 
 /// The answer.
@@ -60,12 +73,15 @@ impl Apply for Heartbeat {
         let deadline_ms = context.now_ms.saturating_add(context.settings.lease_ms);
         let mut leases = Vec::with_capacity(self.held.len());
         for held in &self.held {
+            let training = self.in_training.get(&held.shard);
+            let run = training.map_or("", |training| training.run.as_str());
+            let has_epoch = u32::from(training.is_some_and(|training| training.has_epoch));
             let renewed = context.row(
-                "UPDATE shards SET deadline_ms = ?4
+                "UPDATE shards SET deadline_ms = ?4, in_training = ?5, has_epoch = ?6
                  WHERE key = ?1 AND worker = ?2 AND fence = ?3 AND state = 'leased'
                  RETURNING (SELECT name FROM studies WHERE studies.id = shards.study_id),
                            (SELECT paused_ms FROM studies WHERE studies.id = shards.study_id), wanted_by",
-                values![&held.shard, &self.worker, held.fence, deadline_ms],
+                values![&held.shard, &self.worker, held.fence, deadline_ms, run, has_epoch],
                 |row| {
                     let (hand_back, wanted) = (row.unsigned(1)? > 0, !row.text(2)?.is_empty());
                     Ok(Renewed { study: row.text(0)?, hand_back, wanted })

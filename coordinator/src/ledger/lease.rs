@@ -153,7 +153,7 @@ impl Lease {
         let deadline_ms = context.now_ms.saturating_add(context.settings.lease_ms);
         let fence = context.row(
             "UPDATE shards SET state = 'leased', fence = fence + 1, worker = ?2, deadline_ms = ?3, leased_ms = ?4, avoid = '',
-               wanted_by = '', spent = 0
+               wanted_by = '', spent = 0, in_training = '', has_epoch = 0
              WHERE id = ?1 RETURNING fence, work_ms",
             values![candidate.id, &self.worker, deadline_ms, context.now_ms],
             |row| Ok((row.unsigned(0)?, row.unsigned(1)?)),

@@ -146,7 +146,7 @@ fn lose(context: &mut Context<'_>, rows: &[Row], error: &str) -> Result<(), Erro
         let state = if row.goes_on { "pending" } else { "cancelled" };
         // `tried_fence` stays: a lease that is still held may commit the run again, or fail it, and the next one has a higher fence.
         context.execute(
-            "UPDATE runs SET state = ?3, part_id = NULL, attempts = 0, error = '', worker = ''
+            "UPDATE runs SET state = ?3, part_id = NULL, attempts = 0, lost_workers = 0, error = '', worker = ''
              WHERE shard_id = ?1 AND place = ?2",
             values![row.shard_id, row.place, state],
         )?;

@@ -9,7 +9,7 @@
 //!   [`workers`] (their list), [`study`] (status), [`runs`] and [`logs`] (listings), [`check`],
 //!   [`manifest`] (rows for the manifest in the store), [`compact`] (small parts that become a large one), [`tokens`] (who may ask)
 //! - Shared steps: `shard` (where a shard goes when its runs have changed), `reuse` (runs done in other studies),
-//!   `attempt` and `audit` (the two diaries), [`origin`] (how parts were trained), [`backoff`]
+//!   [`vanish`] (what becomes of a lost worker's run), `attempt` and `audit` (the two diaries), [`origin`] (how parts were trained), [`backoff`]
 //! - Machinery: [`operation`] (the list of all operations), [`sqlite`] (the database in a file), [`postgres`] (the
 //!   database that several coordinators share), [`direct`] (the ledger without a coordinator), [`writer`] (the one thread that owns it, and its [`Handle`]), [`error`]
 //!
@@ -45,6 +45,8 @@
 //! - A run that fails by its own fault stays pending with one attempt more and is *tried* under that fence: its worker
 //!   goes on with the shard's other runs. When no untried run is left, the lease ends; if tried runs remain, the shard
 //!   waits out a backoff and is leased again with them. At the last attempt the run is set aside as failed instead.
+//! - Where workers are lost again and again in the first epoch of one run, as happens where memory is short, that is held against the
+//!   run like a failure of its own ([`vanish`]).
 //! - Runs that its worker has not begun may leave a leased shard, for a worker that has nothing to do: a new shard carries them on. The
 //!   lease and what is committed under it stay what they are.
 //! - A worker reports an infrastructure failure when it cannot go on with the shard: the lease ends at once, so it
@@ -90,6 +92,7 @@ pub mod state;
 pub mod study;
 pub mod submit;
 pub mod tokens;
+pub mod vanish;
 pub mod workers;
 pub mod writer;
 

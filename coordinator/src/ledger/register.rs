@@ -7,7 +7,7 @@ use curvefleet_proto::requirement::Capabilities;
 
 use super::operation::Apply;
 use super::sql::{Context, values};
-use super::{Error, shard, workers};
+use super::{Error, attempt, shard, vanish, workers};
 
 /// A worker's introduction; again with the same name after a restart. A process that introduces itself again, because the
 /// coordinator asked it to, keeps its leases; a new process of the same name takes the old one's place, and what the old one
@@ -65,7 +65,9 @@ impl Register {
         let held = shard::held_by(context, &self.worker)?;
         for lease in held {
             let error = format!("the worker `{}` was started anew and does not know of the lease", self.worker);
-            shard::lose_lease(context, lease.id, &self.worker, lease.fence, &error)?;
+            attempt::record_lease_end(context, lease.id, &self.worker, lease.fence, &error)?;
+            vanish::note(context, lease.id, &self.worker, lease.fence)?;
+            shard::end_lease(context, lease.id, context.now_ms)?;
         }
         Ok(())
     }

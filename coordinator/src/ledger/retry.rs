@@ -28,7 +28,7 @@ impl Apply for Retry {
         let study_id = id_of(context, &self.study)?;
         // `tried_fence` stays: under a lease that is still held, the worker will not come back to a run it gave up.
         let requeued = context.execute(
-            "UPDATE runs SET state = 'pending', attempts = 0
+            "UPDATE runs SET state = 'pending', attempts = 0, lost_workers = 0
              WHERE state IN ('failed', 'cancelled') AND shard_id IN (SELECT id FROM shards WHERE study_id = ?1)",
             values![study_id],
         )?;

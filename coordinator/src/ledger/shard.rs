@@ -2,7 +2,7 @@
 
 use super::backoff::backoff_ms;
 use super::sql::{Context, values};
-use super::{Error, attempt};
+use super::{Error, attempt, vanish};
 
 /// A shard under the lease that a message names.
 #[derive(Debug, Clone)]
@@ -100,6 +100,7 @@ pub(super) fn end_failed_lease(context: &mut Context<'_>, shard_id: i64, not_bef
 pub(super) fn expire_lease(context: &mut Context<'_>, shard_id: i64, worker: &str, fence: u64) -> Result<(), Error> {
     let error = format!("the lease ended because nothing was heard of the worker `{worker}` in time");
     attempt::record_lease_end(context, shard_id, worker, fence, &error)?;
+    vanish::note(context, shard_id, worker, fence)?;
     let setbacks = context.row(
         "UPDATE shards SET setbacks = setbacks + 1 WHERE id = ?1 RETURNING setbacks",
         values![shard_id],

@@ -181,6 +181,7 @@ async fn write(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::mpsc as threads;
 
     use super::super::commit::Commit;
@@ -227,7 +228,13 @@ mod tests {
         for _ in 0..5 {
             ask(commit(BATCH_RUNS / 2).into());
         }
-        ask(Heartbeat { worker: "a".to_string(), session: String::new(), held: Vec::new() }.into());
+        ask(Heartbeat {
+            worker: "a".to_string(),
+            session: String::new(),
+            held: Vec::new(),
+            in_training: BTreeMap::new(),
+        }
+        .into());
         let mut commits = Vec::new();
         for beats in [1, 0, 0] {
             go.send(()).unwrap();

@@ -25,7 +25,7 @@ pub(super) async fn retry(
     let (mut lost, mut whole) = (Vec::new(), Vec::new());
     for part in core.ledger.ask(named).await.map_err(refuse::ledger)? {
         match damage(core, &part).await? {
-            Some(found) => lost.push((part.key, found)),
+            Some(damage) => lost.push((part.key, damage.to_string())),
             None => whole.push(part.key),
         }
     }
@@ -36,18 +36,36 @@ pub(super) async fn retry(
     Ok(RetryDamagedResponse { whole, requeued: answer.requeued, status })
 }
 
-/// What is wrong with a part in the store, as half a sentence; `None` if it is as it was committed. A store that fails says nothing
-/// about the part.
-pub(super) async fn damage(core: &Core, part: &CommittedPart) -> Result<Option<String>, Status> {
+/// What is wrong with a part in the store, as half a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Damage {
+    /// It is not there.
+    #[error("is missing from the store")]
+    Missing,
+    /// It is cut off, or longer.
+    #[error("has {found} bytes where {committed} were committed")]
+    Length {
+        /// Bytes that it has.
+        found: u64,
+        /// Bytes that it had.
+        committed: u64,
+    },
+    /// It is as long as it was, and has changed.
+    #[error("has other bytes than were committed")]
+    Bytes,
+}
+
+/// What is wrong with a part in the store; `None` if it is as it was committed. A store that fails says nothing about the part.
+pub(super) async fn damage(core: &Core, part: &CommittedPart) -> Result<Option<Damage>, Status> {
     let fails = |error| Status::unavailable(format!("the store {} fails: {error}", core.store.url()));
     let object = match core.store.objects().get(&part.key.as_str().into()).await {
         Ok(object) => object,
-        Err(object_store::Error::NotFound { .. }) => return Ok(Some("is missing from the store".to_string())),
+        Err(object_store::Error::NotFound { .. }) => return Ok(Some(Damage::Missing)),
         Err(error) => return Err(fails(error)),
     };
     let found = object.meta.size;
     if found != part.size_bytes {
-        return Ok(Some(format!("has {found} bytes where {} were committed", part.size_bytes)));
+        return Ok(Some(Damage::Length { found, committed: part.size_bytes }));
     }
     let mut hash = Sha256::new();
     let mut chunks = object.into_stream();
@@ -55,5 +73,5 @@ pub(super) async fn damage(core: &Core, part: &CommittedPart) -> Result<Option<S
         hash.update(&chunk);
     }
     let is_same = hex::encode(hash.finalize()) == part.sha256;
-    Ok((!is_same).then(|| "has other bytes than were committed".to_string()))
+    Ok((!is_same).then_some(Damage::Bytes))
 }

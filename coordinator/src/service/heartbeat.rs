@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use curvefleet_proto::limits::{MAX_HELD_PER_MESSAGE, MAX_NAME_BYTES};
-use curvefleet_proto::v1::{HeartbeatRequest, HeartbeatResponse};
+use curvefleet_proto::v1::{HeartbeatRequest, HeartbeatResponse, Held};
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
 use super::worker::{lease, worker_name};
 use super::{Answers, Core, answers, check, refuse, stopped};
 use crate::access::Caller;
-use crate::ledger::heartbeat::{Heartbeat, Renewed};
+use crate::ledger::heartbeat::{Heartbeat, InTraining, Renewed};
 use crate::rates::Training;
 
 /// Answers a stream of heartbeats until it ends, something in it is wrong, or the coordinator stops.
@@ -58,7 +58,8 @@ async fn answer(core: &Core, caller: &Caller, request: HeartbeatRequest) -> Resu
     check::text("the worker's session", &session, MAX_NAME_BYTES)?;
     check::count("the heartbeat", held.len(), MAX_HELD_PER_MESSAGE, "leases")?;
     let leases = held.iter().cloned().map(lease).collect::<Result<Vec<_>, _>>()?;
-    let heartbeat = Heartbeat { worker: worker.clone(), session, held: leases };
+    let in_training = held.iter().filter_map(|held| in_training(held).transpose()).collect::<Result<_, _>>()?;
+    let heartbeat = Heartbeat { worker: worker.clone(), session, held: leases, in_training };
     let heard = core.ledger.ask(heartbeat).await.map_err(refuse::ledger)?;
     let (mut revoked, mut hand_back, mut wanted, mut training) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (held, renewed) in held.into_iter().zip(heard.leases) {
@@ -91,4 +92,14 @@ async fn answer(core: &Core, caller: &Caller, request: HeartbeatRequest) -> Resu
         superseded: heard.superseded,
         wanted,
     })
+}
+
+/// The run that a lease has in training, by the lease's shard.
+fn in_training(held: &Held) -> Result<Option<(String, InTraining)>, Status> {
+    let (run, has_epoch) = if held.beginning.is_empty() { (&held.run, true) } else { (&held.beginning, false) };
+    if run.is_empty() {
+        return Ok(None);
+    }
+    let training = InTraining { run: check::run_id(run)?, has_epoch };
+    Ok(Some((held.shard.clone(), training)))
 }

@@ -1,43 +1,61 @@
 //! Looks at the parts that the reused runs of a new study lie in. The ledger says that they are done; whether their curves are still in
-//! the store, and as they were committed, only reading them tells. What is damaged is told to who submits, and not taken back: a
-//! coordinator that was given the wrong store would take back everything.
+//! the store, and as they were committed, only reading them tells. Runs whose parts are missing or damaged are trained again. One thing
+//! is not believed: that parts are missing from a store that has not even the file of the study that they were committed for. A
+//! coordinator that was given the wrong store, or whose disk is not mounted, would take back all that was ever done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use curvefleet_proto::artifact::{study_key, study_of_key};
 use curvefleet_proto::limits::MAX_PARTS_PER_RETRY;
 use futures::{StreamExt as _, TryStreamExt as _};
+use object_store::ObjectStoreExt as _;
 use tonic::Status;
 
-use super::{Core, damage, refuse};
-use crate::ledger::lose::{CommittedPart, CommittedParts};
+use super::damage::{self, Damage};
+use super::{Core, refuse};
+use crate::ledger::lose::{CommittedPart, CommittedParts, Lose};
 use crate::ledger::runs::ListRuns;
 use crate::ledger::state::RunState;
 
-/// How long the submission of a study waits for it.
-const LOOK_FOR: Duration = Duration::from_secs(10);
+/// How long the submission of a study waits for it; it goes on after that.
+const WAIT_FOR: Duration = Duration::from_secs(10);
 /// Parts read side by side: enough that a store far away answers hundreds within the time.
 const AT_ONCE: usize = 16;
 /// Runs read from the ledger at a time.
 const PAGE_RUNS: u32 = 8_192;
 
-/// Keys of the parts that reused runs lie in and that are missing or damaged, as far as there was time to look. All runs of the study
-/// that are done count as reused, since it is new.
-pub(super) async fn damaged(core: &Core, study: &str) -> Vec<String> {
-    let mut damaged = Vec::new();
-    match tokio::time::timeout(LOOK_FOR, look(core, study, &mut damaged)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(study, error = error.message(), "cannot look at the parts of reused runs"),
-        Err(_) => tracing::info!(study, "there was no time to read all parts of reused runs; `curvefleet verify` does"),
-    }
-    if !damaged.is_empty() {
-        tracing::warn!(study, parts = damaged.len(), "reused runs lie in parts that are missing or damaged");
-    }
-    damaged
+/// What was found.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Found {
+    /// Parts that are missing or damaged, and whose runs were taken back.
+    pub damaged: u64,
+    /// Runs of the study that are not reused after all.
+    pub taken_back: u64,
+    /// Parts that are missing, which is not believed.
+    pub doubtful: u64,
 }
 
-async fn look(core: &Core, study: &str, damaged: &mut Vec<String>) -> Result<(), Status> {
+/// Looks at the parts of a new study's reused runs, and takes back those that are not sound. All runs of the study that are done count as
+/// reused, since it is new. Where there is much to read, what it answers is of what was read by then.
+pub(super) async fn check(core: Arc<Core>, study: String, who: String) -> Found {
+    let (report, mut reported) = tokio::sync::watch::channel(Found::default());
+    tokio::spawn(async move {
+        if let Err(error) = look(&core, &study, &who, &report).await {
+            tracing::warn!(study, error = error.message(), "cannot look at the parts of reused runs");
+        }
+    });
+    let ended = async { while reported.changed().await.is_ok() {} };
+    if tokio::time::timeout(WAIT_FOR, ended).await.is_err() {
+        tracing::info!("reading the parts of reused runs takes long, and goes on after the study is submitted");
+    }
+    *reported.borrow()
+}
+
+async fn look(core: &Core, study: &str, who: &str, report: &tokio::sync::watch::Sender<Found>) -> Result<(), Status> {
     let keys: Vec<String> = parts(core, study).await?.into_iter().collect();
+    let mut is_there = BTreeMap::new();
     for keys in keys.chunks(MAX_PARTS_PER_RETRY) {
         let named = CommittedParts { study: study.to_string(), parts: keys.to_vec() };
         let parts = core.ledger.ask(named).await.map_err(refuse::ledger)?;
@@ -46,11 +64,45 @@ async fn look(core: &Core, study: &str, damaged: &mut Vec<String>) -> Result<(),
             Ok::<_, Status>((part.key, found))
         };
         let mut looked = futures::stream::iter(parts).map(look).buffered(AT_ONCE);
+        let (mut lost, mut doubtful) = (Vec::new(), 0);
         while let Some((key, found)) = looked.try_next().await? {
-            damaged.extend(found.map(|_| key));
+            match found {
+                None => {}
+                Some(Damage::Missing) if !has_study_of(core, &key, &mut is_there).await? => doubtful += 1,
+                Some(damage) => lost.push((key, damage.to_string())),
+            }
         }
+        let damaged = lost.len() as u64;
+        let mut taken_back = 0;
+        if damaged > 0 {
+            let lose = Lose { study: study.to_string(), parts: lost, who: who.to_string() };
+            taken_back = core.ledger.ask(lose).await.map_err(refuse::ledger)?.requeued;
+        }
+        if damaged + doubtful > 0 {
+            tracing::warn!(study, damaged, taken_back, doubtful, "parts of reused runs are missing or damaged");
+        }
+        report.send_modify(|found| {
+            found.damaged += damaged;
+            found.taken_back += taken_back;
+            found.doubtful += doubtful;
+        });
     }
     Ok(())
+}
+
+/// Whether the store has the file of the study that a part was committed for.
+async fn has_study_of(core: &Core, part: &str, known: &mut BTreeMap<String, bool>) -> Result<bool, Status> {
+    let Some(study) = study_of_key(part) else { return Ok(false) };
+    if let Some(is_there) = known.get(study) {
+        return Ok(*is_there);
+    }
+    let is_there = match core.store.objects().head(&study_key(study).as_str().into()).await {
+        Ok(_) => true,
+        Err(object_store::Error::NotFound { .. }) => false,
+        Err(error) => return Err(Status::unavailable(format!("the store {} fails: {error}", core.store.url()))),
+    };
+    known.insert(study.to_string(), is_there);
+    Ok(is_there)
 }
 
 /// The parts that the study's done runs lie in.

@@ -10,14 +10,15 @@ use curvefleet_proto::v1::SubmitStudyResponse;
 use object_store::ObjectStoreExt as _;
 use tonic::Status;
 
-use super::{Core, check, message, refuse, reused};
+use super::reused::{self, Found};
+use super::{Core, check, message, refuse};
 use crate::entering;
 use crate::ledger::Error;
 use crate::ledger::study::StudyStatus;
 use crate::ledger::submit::Submit;
 
 /// Takes the study in `text`, a resolved study file.
-pub(super) async fn submit(core: &Core, text: &str, who: String) -> Result<SubmitStudyResponse, Status> {
+pub(super) async fn submit(core: &Arc<Core>, text: &str, who: String) -> Result<SubmitStudyResponse, Status> {
     let (study, toml) = check(text)?;
     let hash = sha256_hex(toml.as_bytes());
     let submitting = core.submitting.lock().await;
@@ -28,19 +29,21 @@ pub(super) async fn submit(core: &Core, text: &str, who: String) -> Result<Submi
         put.map_err(|error| Status::unavailable(format!("the store does not take `{key}`: {error}")))?;
     }
     let (name, study) = (study.name.clone(), Arc::new(study));
-    let submit = Submit { study: study.clone(), toml, hash: hash.clone(), who };
+    let submit = Submit { study: study.clone(), toml, hash: hash.clone(), who: who.clone() };
     let submitted = core.ledger.ask(submit).await.map_err(refuse::ledger)?;
     drop(submitting);
     let (ledger, entered) = (core.ledger.clone(), submitted.entered);
     // A task of its own: it goes on where the client does not wait for it.
     let entering = tokio::spawn(async move { entering::enter(&ledger, study, &hash, entered).await });
     let entered = entering.await.map_err(|error| Status::internal(error.to_string()))?.map_err(refuse::ledger)?;
-    let reused = if submitted.existed { 0 } else { entered.reused };
+    let done = if submitted.existed { 0 } else { entered.reused };
+    let found = if done > 0 { reused::check(core.clone(), name.clone(), who).await } else { Found::default() };
+    let reused = done.saturating_sub(found.taken_back);
     tracing::info!(study = name, existed = submitted.existed, reused, "took the study");
-    let damaged = if reused > 0 { reused::damaged(core, &name).await } else { Vec::new() };
     let status = core.ledger.ask(StudyStatus { name }).await.map_err(refuse::ledger)?;
     let (existed, status) = (submitted.existed, Some(message::status(core, status)));
-    Ok(SubmitStudyResponse { status, existed, reused, damaged_parts: damaged.len() as u64 })
+    let Found { damaged, doubtful, .. } = found;
+    Ok(SubmitStudyResponse { status, existed, reused, damaged_parts: damaged, doubtful_parts: doubtful })
 }
 
 /// The study in a text that can be planned, and the text in which it is kept.

@@ -79,6 +79,9 @@ impl WorkerService for WorkerApi {
             );
             return Err(Status::failed_precondition(message));
         }
+        // Work ahead comes in as many shards as fit an answer, and only where there is room for all of them.
+        let has_room = held_already + MAX_SHARDS_PER_LEASE as usize <= MAX_LEASES_PER_WORKER;
+        let ahead_ms = if has_room { ahead_ms } else { 0 };
         let lease = Lease { worker: worker.clone(), session, shards, ahead_ms, known };
         let leased = self.core.ledger.ask(lease).await.map_err(refuse::ledger)?;
         for lease in &leased.leases {

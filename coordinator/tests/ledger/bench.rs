@@ -1,6 +1,7 @@
 //! A ledger on a bench: short ways to ask it, a clock to turn, and a switch to restart it. Whatever it is asked, the model is asked,
 //! too, and the answers have to be equal.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use curvefleet_coordinator::ledger::enter::Enter;
 use curvefleet_coordinator::ledger::expire::Expire;
 use curvefleet_coordinator::ledger::explain::{About, Standing};
 use curvefleet_coordinator::ledger::fail::Fail;
-use curvefleet_coordinator::ledger::heartbeat::{Heard, Heartbeat, Held};
+use curvefleet_coordinator::ledger::heartbeat::{Heard, Heartbeat, Held, InTraining};
 use curvefleet_coordinator::ledger::lease::{Given, Lease};
 use curvefleet_coordinator::ledger::origin::{Origin, Provenance, Trained};
 use curvefleet_coordinator::ledger::register::Register;
@@ -78,7 +79,7 @@ pub fn lease_of(worker: &str, shards: u32) -> Lease {
 
 /// A heartbeat of a worker that does not say which process it is.
 pub fn beat_of(worker: &str, held: Vec<Held>) -> Heartbeat {
-    Heartbeat { worker: worker.to_string(), session: String::new(), held }
+    Heartbeat { worker: worker.to_string(), session: String::new(), held, in_training: BTreeMap::new() }
 }
 
 /// The ids of a shard's runs, in its order.
@@ -241,6 +242,13 @@ impl Bench {
     /// Whether the worker still holds the lease.
     pub fn holds(&mut self, worker: &str, given: &Given) -> bool {
         self.beat(worker, &[given]).leases[0].is_some()
+    }
+
+    /// A heartbeat that says what is in training under the lease; whether the lease goes on.
+    pub fn trains(&mut self, worker: &str, given: &Given, training: InTraining) -> bool {
+        let held = vec![Held { shard: given.shard.clone(), fence: given.fence }];
+        let in_training = BTreeMap::from([(given.shard.clone(), training)]);
+        self.ask(Heartbeat { in_training, ..beat_of(worker, held) }).unwrap().leases[0].is_some()
     }
 
     pub fn failure(&self, worker: &str, given: &Given, run: &str, kind: FailureKind) -> Fail {

@@ -83,6 +83,8 @@ conformance! {
         an_infrastructure_failure_is_not_held_against_the_run,
         a_study_failure_stops_the_study,
         attempts_are_kept_for_a_person_to_read,
+        workers_lost_in_a_runs_first_epoch_are_held_against_it_from_the_fifth_in_a_row_on,
+        a_worker_that_is_started_anew_was_lost_too,
     },
     tokens::{
         tokens_are_kept_with_their_expiry_the_newest_first,

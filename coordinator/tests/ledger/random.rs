@@ -42,6 +42,11 @@ enum Step {
         worker: usize,
         shards: u32,
     },
+    BeatTraining {
+        lease: usize,
+        run: usize,
+        has_epoch: bool,
+    },
     Beat {
         lease: usize,
     },
@@ -139,6 +144,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..STUDIES.len()).prop_map(Step::Enter),
         6 => (0..WORKERS.len(), 1_u32..4).prop_map(|(worker, shards)| Step::Lease { worker, shards }),
         2 => any::<usize>().prop_map(|lease| Step::Beat { lease }),
+        2 => (any::<usize>(), any::<usize>(), any::<bool>())
+            .prop_map(|(lease, run, has_epoch)| Step::BeatTraining { lease, run, has_epoch }),
         8 => (any::<usize>(), 1_u8..8).prop_map(|(lease, runs)| Step::Commit { lease, runs }),
         1 => any::<usize>().prop_map(|commit| Step::CommitAgain { commit }),
         4 => (any::<usize>(), 0_usize..3, kind).prop_map(|(lease, run, kind)| Step::Fail { lease, run, kind }),

@@ -1,6 +1,6 @@
 //! Retrying the runs of damaged parts: the coordinator believes what it reads in the store, not what it is told.
 
-use curvefleet_proto::artifact::sha256_hex;
+use curvefleet_proto::artifact::{sha256_hex, study_key};
 use curvefleet_proto::limits::MAX_PARTS_PER_RETRY;
 use curvefleet_proto::v1::{CommitRequest, RetryDamagedRequest, RetryDamagedResponse, StudyState};
 use tonic::{Code, Status};
@@ -71,7 +71,7 @@ async fn unknown_studies_and_too_many_parts_are_refused_and_unknown_parts_passed
 }
 
 #[tokio::test]
-async fn who_submits_a_study_is_told_of_reused_runs_whose_parts_are_damaged() {
+async fn reused_runs_whose_parts_are_missing_or_damaged_are_trained_again() {
     let mut fleet = Fleet::start().await;
     let parts = done_study(&mut fleet).await;
     let two = fleet.submit(study("two", 2)).await.unwrap();
@@ -79,8 +79,19 @@ async fn who_submits_a_study_is_told_of_reused_runs_whose_parts_are_damaged() {
     std::fs::remove_file(fleet.file(&parts[0])).unwrap();
     std::fs::write(fleet.file(&parts[1]), "rubbish").unwrap();
     let three = fleet.submit(study("three", 2)).await.unwrap();
-    assert_eq!((three.reused, three.damaged_parts), (6, 2));
-    assert_eq!(three.status.unwrap().state(), StudyState::Finished, "nothing is taken back unasked");
+    assert_eq!((three.reused, three.damaged_parts, three.doubtful_parts), (2, 2, 0));
+    let status = three.status.unwrap();
+    assert_eq!((status.state(), status.runs.unwrap().done), (StudyState::Active, 2));
     let again = fleet.submit(study("three", 2)).await.unwrap();
     assert_eq!((again.existed, again.reused, again.damaged_parts), (true, 0, 0));
+}
+
+#[tokio::test]
+async fn a_store_that_has_nothing_of_the_earlier_study_is_not_believed() {
+    let mut fleet = Fleet::start().await;
+    done_study(&mut fleet).await;
+    std::fs::remove_dir_all(fleet.file(&study_key("one")).parent().unwrap()).unwrap();
+    let two = fleet.submit(study("two", 2)).await.unwrap();
+    assert_eq!((two.reused, two.damaged_parts, two.doubtful_parts), (6, 0, 3));
+    assert_eq!(two.status.unwrap().state(), StudyState::Finished, "nothing is taken back unasked");
 }

@@ -54,7 +54,14 @@ async fn a_run_is_explained_from_its_submission_to_its_end() {
     let lease = fleet.lease("w", 1).await.remove(0);
     let runs = runs_of(&lease);
     fleet.says(&lease.shard, &["Worker w holds the shard", "has not heard yet", "2 to do"]).await;
-    let held = Held { shard: lease.shard.clone(), fence: 1, run: runs[0].clone(), epoch: 4, train_loss: 0.25 };
+    let held = Held {
+        shard: lease.shard.clone(),
+        fence: 1,
+        run: runs[0].clone(),
+        epoch: 4,
+        train_loss: 0.25,
+        beginning: String::new(),
+    };
     let beat = HeartbeatRequest { worker: "w".to_string(), held: vec![held], ..HeartbeatRequest::default() };
     let mut heard = fleet.workers.heartbeat(tokio_stream::iter([beat])).await.unwrap().into_inner();
     heard.message().await.unwrap().unwrap();

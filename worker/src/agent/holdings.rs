@@ -58,6 +58,8 @@ struct Progress {
     run: String,
     epoch: u32,
     train_loss: f64,
+    /// The run whose first epoch under this lease is not through.
+    beginning: String,
 }
 
 impl Holdings {
@@ -133,7 +135,7 @@ impl Holdings {
     /// Notes a finished epoch of `runs` runs that are trained in lockstep, the first of which is `run`.
     pub fn note_epoch(&self, holding: &Holding, run: &str, runs: u64, epoch: u32, train_loss: f64) {
         self.epochs.fetch_add(runs, Ordering::Relaxed);
-        *lock(&holding.progress) = Progress { run: run.to_string(), epoch, train_loss };
+        *lock(&holding.progress) = Progress { run: run.to_string(), epoch, train_loss, beginning: String::new() };
     }
 }
 
@@ -159,6 +161,16 @@ impl Holding {
         let (number, runs) = left.packs.as_mut()?.pop_front()?;
         left.begun += runs.len() as u64;
         Some(number)
+    }
+
+    /// Training of a run begins; of runs in lockstep, `run` is the first.
+    pub fn trains(&self, run: &str) {
+        lock(&self.progress).beginning = run.to_string();
+    }
+
+    /// It has ended.
+    pub fn rests(&self) {
+        lock(&self.progress).beginning.clear();
     }
 
     /// Runs begun so far.
@@ -191,8 +203,8 @@ impl Holding {
 
     /// The lease as messages name it.
     pub fn held(&self) -> Held {
-        let Progress { run, epoch, train_loss } = lock(&self.progress).clone();
-        Held { shard: self.shard.clone(), fence: self.fence, run, epoch, train_loss }
+        let Progress { run, epoch, train_loss, beginning } = lock(&self.progress).clone();
+        Held { shard: self.shard.clone(), fence: self.fence, run, epoch, train_loss, beginning }
     }
 }
 
@@ -237,6 +249,22 @@ mod tests {
         assert_eq!(holding.spare(), Spare::Runs(vec![1]));
         holding.spared();
         assert_eq!(holding.spare(), Spare::Runs(Vec::new()));
+    }
+
+    #[test]
+    fn heartbeats_tell_a_run_in_its_first_epoch_from_one_that_has_finished_some() {
+        let holdings = Holdings::default();
+        let holding = holdings.add("shard", 1);
+        let told = || (holding.held().beginning, holding.held().run);
+        holding.trains("r1");
+        assert_eq!(told(), ("r1".to_string(), String::new()));
+        holdings.note_epoch(&holding, "r1", 1, 1, 0.5);
+        assert_eq!(told(), (String::new(), "r1".to_string()));
+        holding.rests();
+        holding.trains("r2");
+        assert_eq!(told(), ("r2".to_string(), "r1".to_string()));
+        holding.rests();
+        assert_eq!(told().0, "", "it failed before it had an epoch");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What the workers of one process share of their machine: data sets, parts that wait for the store, and what is known of the store.
+//! What the workers of one process share of their machine: its memory, data sets, parts that wait for the store, and what is known of
+//! the store.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::cache::DataCache;
+use super::memory::{self, Memory};
 use super::outage::Outage;
 use super::spool::Spool;
 
@@ -36,6 +38,8 @@ pub struct Local {
     pub(super) uploads: Semaphore,
     /// How the store answers.
     pub(super) outage: Outage,
+    /// For runs in training.
+    pub(super) memory: Memory,
 }
 
 impl Local {
@@ -55,6 +59,7 @@ impl Local {
     }
 
     fn with(cache: DataCache, spool: Arc<Spool>) -> Arc<Local> {
-        Arc::new(Local { cache, spool, uploads: Semaphore::new(UPLOADS_AT_ONCE), outage: Outage::default() })
+        let (uploads, outage) = (Semaphore::new(UPLOADS_AT_ONCE), Outage::default());
+        Arc::new(Local { cache, spool, uploads, outage, memory: Memory::new(memory::limit_bytes()) })
     }
 }

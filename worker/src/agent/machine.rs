@@ -26,21 +26,6 @@ pub fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX))
 }
 
-/// Memory that this process may use, in bytes: the machine's, or less where a control group allows less; 0 where the system
-/// does not tell.
-pub fn memory_bytes() -> u64 {
-    let all = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_bytes(&text)).unwrap_or(0);
-    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
-    limit.map_or(all, |limit: u64| limit.min(all))
-}
-
-/// `MemTotal` of `/proc/meminfo`, which is in KiB.
-fn total_bytes(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kib << 10)
-}
-
 /// The graphics cards that runs are trained on.
 pub fn gpus(device: Device, backend: &str) -> Vec<String> {
     match device {
@@ -100,9 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_machine_has_is_read_as_linux_tells_it() {
-        assert_eq!(total_bytes("MemTotal:       16384 kB\nMemFree:  1 kB\n"), Some(16 << 20));
-        assert_eq!(total_bytes("MemFree:  1 kB\n"), None);
+    fn a_machine_has_cores_and_maybe_cards() {
         assert!(cores() >= 1);
         assert_eq!(gpus(Device::Cuda { index: 0 }, "cuda/NVIDIA H100"), ["NVIDIA H100"]);
         assert!(gpus(Device::CORE, "cpu/avx2").is_empty());

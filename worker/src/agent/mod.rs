@@ -20,6 +20,7 @@
 //! - `checkpoints`: what unfinished runs go on from
 //! - `cache`: data sets from the store, on this machine's disk and in memory
 //! - `local`: what the workers of one process share of all this
+//! - `memory`: how much the machine has, and who takes it
 //! - `machine`: what provenance says of the machine and the time
 
 mod asks;
@@ -31,6 +32,7 @@ mod holdings;
 mod link;
 mod local;
 mod machine;
+mod memory;
 mod outage;
 mod shard;
 mod split;
@@ -192,7 +194,7 @@ impl Agent {
             version: env!("CARGO_PKG_VERSION").to_string(),
             session: self.session.clone(),
             cores: machine::cores(),
-            memory_bytes: machine::memory_bytes(),
+            memory_bytes: memory::limit_bytes(),
             gpus: machine::gpus(self.settings.device, &backend),
             labels: self.settings.labels.clone().into_iter().collect(),
         };

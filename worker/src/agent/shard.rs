@@ -185,6 +185,7 @@ impl Work {
         let started_ms = machine::now_ms();
         let watch = Watch { shared: self.shared.clone(), holding: self.holding.clone(), first: pack.first() };
         let (resumed_after_epoch, trained) = trainer.train(&pack.seeds(), watch).await;
+        self.holding.rests();
         let times = Times { started_ms, ended_ms: machine::now_ms(), resumed_after_epoch };
         let error = match trained {
             Ok(outcomes) => return self.take(pack, outcomes, times).await,

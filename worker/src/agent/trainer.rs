@@ -85,6 +85,11 @@ pub enum Next {
 }
 
 impl Watch {
+    /// Takes note that training begins, or goes on from a checkpoint.
+    pub fn begin(&self) {
+        self.holding.trains(&self.first.to_string());
+    }
+
     /// Takes note of a finished epoch of so many runs.
     pub fn epoch(&self, runs: u64, epoch: u32, train_loss: f64) -> Next {
         let Watch { shared, holding, first } = self;
@@ -105,7 +110,7 @@ impl Watch {
 /// Trains on this machine's device, on a thread per pack, with checkpoints in the store.
 #[derive(Debug)]
 pub struct DeviceTrainer {
-    /// Data sets, and how the store answers.
+    /// Data sets, memory, and how the store answers.
     pub local: Arc<Local>,
     /// What trains.
     pub device: Device,
@@ -117,6 +122,7 @@ pub struct DeviceTrainer {
 
 /// The condition's samples, shared by the shard's runs.
 struct Samples {
+    local: Arc<Local>,
     selection: Arc<Selection>,
     settings: RunSettings,
     device: Device,
@@ -136,6 +142,7 @@ impl Trainer for DeviceTrainer {
             let settings = spec.settings.clone();
             let (selection, held) = self.select(store, settings.clone()).await?;
             let samples = Samples {
+                local: self.local.clone(),
                 selection: Arc::new(selection),
                 settings,
                 device: self.device,
@@ -207,11 +214,22 @@ impl Samples {
         let (settings, selection, device) = (self.settings.clone(), self.selection.clone(), self.device);
         let described = Pack { settings: &settings, seeds: &seeds, selection: &selection, device };
         let (shared, first) = (watch.shared.clone(), watch.first);
+        let needed = train::memory::least_bytes(&settings, selection.samples.len(), seeds.len(), device);
+        let memory = tokio::select! {
+            biased;
+            memory = self.local.memory.take(needed) => memory,
+            () = shared.told_to_stop() => return (0, Err(Untrained::Stopped)),
+        };
+        let memory = match memory {
+            Ok(memory) => memory,
+            Err(error) => return (0, Err(Untrained::Run(error.to_string()))),
+        };
         let checkpoint = tokio::select! {
             biased;
             checkpoint = checkpoints::newest(&shared, first, &described) => checkpoint,
             () = shared.told_to_stop() => return (0, Err(Untrained::Stopped)),
         };
+        watch.begin();
         if let Some(checkpoint) = &checkpoint {
             tracing::info!(worker = shared.name, run = %first, epoch = checkpoint.epoch, "goes on from a checkpoint");
         }
@@ -236,6 +254,7 @@ impl Samples {
             trained
         });
         let trained = trained.await;
+        drop(memory);
         tokio::select! {
             biased;
             () = writer.finish() => {}
@@ -244,9 +263,9 @@ impl Samples {
         let trained = match trained {
             Ok(Ok(Ok(outcomes))) => Ok(outcomes),
             Ok(Ok(Err(train::Error::Stopped { .. }))) => Err(Untrained::Stopped),
-            Ok(Ok(Err(error @ train::Error::Device(_)))) => Err(Untrained::Device(error.to_string())),
+            Ok(Ok(Err(error @ train::Error::Device(_)))) => Err(by_device(&error.to_string())),
             Ok(Ok(Err(error))) => Err(Untrained::Run(error.to_string())),
-            Ok(Err(panic)) => Err(Untrained::Run(format!("training panicked: {}", panic_text(panic.as_ref())))),
+            Ok(Err(panic)) => Err(by_panic(&panic_text(panic.as_ref()))),
             Err(error) => Err(Untrained::Run(format!("the training thread ended: {error}"))),
         };
         (resumed_after_epoch, trained)
@@ -336,10 +355,52 @@ fn in_pool<T: Send>(device: Device, training: &mut (dyn FnMut() -> T + Send)) ->
     }
 }
 
+/// Whose fault it is that a device failed: a card that has too little memory for the runs is whole.
+fn by_device(error: &str) -> Untrained {
+    if is_out_of_memory(error) { Untrained::Run(too_large(error)) } else { Untrained::Device(error.to_string()) }
+}
+
+/// burn reports with a panic what its operations cannot return.
+fn by_panic(text: &str) -> Untrained {
+    Untrained::Run(if is_out_of_memory(text) { too_large(text) } else { format!("training panicked: {text}") })
+}
+
+fn too_large(error: &str) -> String {
+    format!(
+        "out of memory: the graphics card has too little for these runs; make `pack_size`, `batch_size` or `hidden` smaller: {error}"
+    )
+}
+
+/// Whether an error of burn's says that a card's memory is too small, in the words of `IoError` and `ServerError` of
+/// cubecl-runtime 0.11.
+fn is_out_of_memory(error: &str) -> bool {
+    ["out of device memory", "out-of-memory", "can't allocate buffer of size"].iter().any(|words| error.contains(words))
+}
+
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic
         .downcast_ref::<String>()
         .cloned()
         .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_string()));
     text.unwrap_or_else(|| "without a message".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_without_enough_memory_is_the_runs_fault_and_any_other_trouble_is_the_cards() {
+        let full = by_device("the device failed: out of device memory allocating 68719476736 bytes");
+        assert!(
+            matches!(&full, Untrained::Run(error) if error.starts_with("out of memory") && error.contains("pack_size"))
+        );
+        assert!(matches!(by_device("DeviceLost"), Untrained::Device(_)));
+        assert!(
+            matches!(by_panic("can't allocate buffer of size: 9"), Untrained::Run(error) if error.starts_with("out of memory"))
+        );
+        assert!(
+            matches!(by_panic("index out of bounds"), Untrained::Run(error) if error.starts_with("training panicked"))
+        );
+    }
 }

@@ -10,6 +10,7 @@
 //! - [`scores`]: loss, accuracy, precision, recall, F1
 //! - [`curve`]: what a run leaves behind, and its Parquet form
 //! - [`device`]: what trains, and its name
+//! - [`memory`]: what that takes of a machine's memory
 
 pub mod checkpoint;
 pub mod core;
@@ -18,6 +19,7 @@ pub mod device;
 mod device_knn;
 pub mod learner;
 pub mod member;
+pub mod memory;
 pub mod run;
 pub mod scores;
 pub mod setup;

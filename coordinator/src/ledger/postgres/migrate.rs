@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use crate::ledger::Error;
 
 /// The steps; the n-th leads to schema n (from 1), the same as in SQLite. Released ones are never changed.
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     include_str!("../migrations/postgres/0001.sql"),
     include_str!("../migrations/postgres/0002.sql"),
     include_str!("../migrations/postgres/0003.sql"),
@@ -17,6 +17,7 @@ const STEPS: [&str; 9] = [
     include_str!("../migrations/postgres/0007.sql"),
     include_str!("../migrations/postgres/0008.sql"),
     include_str!("../migrations/postgres/0009.sql"),
+    include_str!("../migrations/postgres/0010.sql"),
 ];
 /// The schema that this program knows.
 pub(super) const KNOWN: i64 = STEPS.len() as i64;

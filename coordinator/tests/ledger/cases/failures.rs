@@ -3,11 +3,16 @@
 use curvefleet_coordinator::ledger::Error;
 use curvefleet_coordinator::ledger::backoff::{FIRST_MS, LONGEST_MS};
 use curvefleet_coordinator::ledger::drain::Drain;
+use curvefleet_coordinator::ledger::expire::Expire;
+use curvefleet_coordinator::ledger::heartbeat::InTraining;
+use curvefleet_coordinator::ledger::lease::ANOTHER_WORKER_MS;
 use curvefleet_coordinator::ledger::logs::Logs;
+use curvefleet_coordinator::ledger::register::Register;
 use curvefleet_coordinator::ledger::retry::Retry;
 use curvefleet_coordinator::ledger::state::{FailureKind, RunState, StudyState};
+use curvefleet_coordinator::ledger::vanish::LOST_WORKERS;
 
-use crate::bench::{Bench, SETTINGS, commit_of, runs_of, study};
+use crate::bench::{Bench, SETTINGS, commit_of, lease_of, register_of, runs_of, study};
 
 /// One shard of two runs; the first always fails. Its worker goes on with the second; then the shard waits and comes
 /// back with the first alone, until it is set aside and the study ends.
@@ -120,4 +125,63 @@ pub fn attempts_are_kept_for_a_person_to_read(bench: &mut Bench) {
     assert_eq!(second.len(), 1, "the lease that expired later is no attempt at a run that was done");
     assert!(matches!(bench.ask(Logs { run: String::new() }), Err(Error::AmbiguousRun(_))));
     assert!(matches!(bench.ask(Logs { run: "0".repeat(32) }), Err(Error::NoRun(_))));
+}
+
+/// A worker that gets the first shard, says that its first run is in training, and is not heard of again.
+fn lost_in_training(bench: &mut Bench, worker: &str, has_epoch: bool) {
+    // Whatever the shard waits for, and another worker before the one that failed.
+    bench.now_ms += LONGEST_MS + ANOTHER_WORKER_MS;
+    let given = bench.lease_one(worker);
+    let run = runs_of(&given)[given.runs[0] as usize].clone();
+    assert!(bench.trains(worker, &given, InTraining { run, has_epoch }));
+    bench.now_ms += SETTINGS.lease_ms;
+    assert_eq!(bench.ask(Expire { all: false }).unwrap(), 1);
+}
+
+pub fn workers_lost_in_a_runs_first_epoch_are_held_against_it_from_the_fifth_in_a_row_on(bench: &mut Bench) {
+    bench.submit_small("one");
+    let attempts = |bench: &mut Bench| bench.runs("one")[0].attempts;
+    for _ in 1..LOST_WORKERS {
+        lost_in_training(bench, "a", false);
+    }
+    assert_eq!(attempts(bench), 0, "so many are lost by other causes");
+    lost_in_training(bench, "b", true);
+    for _ in 1..LOST_WORKERS {
+        lost_in_training(bench, "c", false);
+    }
+    assert_eq!(attempts(bench), 0, "they were not lost in a row: the run had an epoch in between");
+    for attempt in 1..=SETTINGS.max_attempts {
+        assert_eq!(attempts(bench), attempt - 1);
+        lost_in_training(bench, "d", false);
+    }
+    let run = bench.runs("one").remove(0);
+    assert_eq!((run.state, run.worker.as_str()), (RunState::Failed, "d"));
+    assert!(run.error.contains("7 workers in a row") && run.error.contains("memory"), "{}", run.error);
+    assert_eq!(bench.status("one").failed, 1);
+    bench.now_ms += LONGEST_MS + ANOTHER_WORKER_MS;
+    assert_eq!(bench.lease_one("e").runs, [1], "the others go on");
+    bench.now_ms += SETTINGS.lease_ms;
+    bench.ask(Expire { all: false }).unwrap();
+    bench.now_ms += LONGEST_MS;
+    bench.ask(Retry { study: "one".to_string(), who: String::new() }).unwrap();
+    bench.finish_all("e");
+    assert_eq!(bench.status("one").done, 6);
+}
+
+pub fn a_worker_that_is_started_anew_was_lost_too(bench: &mut Bench) {
+    bench.submit_small("one");
+    let start = |bench: &mut Bench, life: u64| {
+        bench.ask(Register { session: life.to_string(), ..register_of("w") }).unwrap();
+        let given = bench.ask(lease_of("w", 1)).unwrap().leases.remove(0);
+        let run = runs_of(&given).remove(0);
+        assert!(bench.trains("w", &given, InTraining { run, has_epoch: false }));
+    };
+    for life in 0..LOST_WORKERS {
+        start(bench, life);
+        assert_eq!(bench.runs("one")[0].attempts, 0);
+    }
+    bench.ask(Register { session: "again".to_string(), ..register_of("w") }).unwrap();
+    let run = bench.runs("one").remove(0);
+    assert_eq!((run.attempts, run.state), (1, RunState::Pending));
+    assert!(run.error.contains("5 workers in a row"), "{}", run.error);
 }

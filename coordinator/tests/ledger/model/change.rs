@@ -129,7 +129,7 @@ impl Model {
             let shard = &mut self.shards[index];
             for run in shard.runs.values_mut() {
                 if matches!(run.state, RunState::Failed | RunState::Cancelled) {
-                    (run.state, run.attempts) = (RunState::Pending, 0);
+                    (run.state, run.attempts, run.lost_workers) = (RunState::Pending, 0, 0);
                     requeued += 1;
                 }
             }
@@ -192,6 +192,7 @@ fn new_shard(study: usize, place: u64, spec: plan::ShardSpec, work_ms: u64) -> S
         state: RunState::Pending,
         attempts: 0,
         tried_fence: 0,
+        lost_workers: 0,
         error: String::new(),
         worker: String::new(),
         part: None,
@@ -214,6 +215,7 @@ fn new_shard(study: usize, place: u64, spec: plan::ShardSpec, work_ms: u64) -> S
         split_from: String::new(),
         wanted_by: String::new(),
         spent: false,
+        in_training: None,
     }
 }
 

@@ -59,13 +59,14 @@ impl Model {
             let done = shard.runs.values().filter(|run| run.state == RunState::Done && run.part == Some(index));
             Source {
                 part: part.key.clone(),
-                shard: shard.spec.shard.as_str().to_string(),
+                plan_place: shard.plan_place,
                 size_bytes: part.size_bytes,
                 sha256: part.sha256.clone(),
                 runs: done.map(|run| run.id.clone()).collect(),
             }
         };
-        let sources = loose[..count].iter().map(source).collect();
+        let mut sources: Vec<Source> = loose[..count].iter().map(source).collect();
+        sources.sort_by_key(|source| source.plan_place);
         let told = &mut self.studies[study];
         (told.compaction_claim, told.compaction_until_ms) = (told.compaction_claim + 1, now_ms + CLAIM_MS);
         Some(Plan { study: told.submit.study.name.clone(), claim: told.compaction_claim, sources })

@@ -7,6 +7,7 @@ use curvefleet_coordinator::ledger::lease::{ANOTHER_WORKER_MS, Given, Lease, Lea
 use curvefleet_coordinator::ledger::register::Register;
 use curvefleet_coordinator::ledger::release::Release;
 use curvefleet_coordinator::ledger::state::{RunState, StudyState};
+use curvefleet_coordinator::ledger::vanish::LOST_WORKERS;
 
 use super::{Known, Model, ShardState};
 use crate::bench::SETTINGS;
@@ -16,7 +17,14 @@ impl Model {
         let known = self.workers.get(&register.worker);
         if known.is_some_and(|known| known.register.session != register.session) {
             let error = format!("the worker `{}` was started anew and does not know of the lease", register.worker);
-            self.lose_leases(now_ms, &register.worker, &[], &error);
+            for index in 0..self.shards.len() {
+                if self.shards[index].worker == register.worker {
+                    let fence = self.shards[index].fence;
+                    self.note(now_ms, index, None, (&register.worker, fence), ("infrastructure", &error, ""));
+                    self.lose_worker(now_ms, index);
+                    self.shards[index].end_lease(now_ms);
+                }
+            }
         }
         let known = self.workers.entry(register.worker.clone()).or_insert_with(|| Known {
             register: register.clone(),
@@ -124,7 +132,7 @@ impl Model {
                 shard.leased_ms = now_ms;
                 shard.deadline_ms = now_ms + SETTINGS.lease_ms;
                 shard.avoid = String::new();
-                (shard.wanted_by, shard.spent) = (String::new(), false);
+                (shard.wanted_by, shard.spent, shard.in_training) = (String::new(), false, None);
                 leases.push(Given {
                     study: self.studies[study].submit.study.name.clone(),
                     shard: shard.spec.shard.as_str().to_string(),
@@ -179,6 +187,7 @@ impl Model {
         let leases = heartbeat.held.iter().map(|held| {
             let shard = self.held(&held.shard, &heartbeat.worker, held.fence)?;
             self.shards[shard].deadline_ms = now_ms + SETTINGS.lease_ms;
+            self.shards[shard].in_training = heartbeat.in_training.get(&held.shard).cloned();
             let study = &self.studies[self.shards[shard].study];
             let wanted = !self.shards[shard].wanted_by.is_empty();
             Some(Renewed { study: study.submit.study.name.clone(), hand_back: study.paused_ms > 0, wanted })
@@ -221,6 +230,9 @@ impl Model {
                 let when = if all { "" } else { " in time" };
                 let error = format!("the lease ended {how} of the worker `{worker}`{when}");
                 self.note(now_ms, index, None, (&worker, fence), ("infrastructure", &error, ""));
+                if !all {
+                    self.lose_worker(now_ms, index);
+                }
                 let shard = &mut self.shards[index];
                 shard.setbacks += u32::from(!all);
                 shard.end_lease(if all { now_ms } else { now_ms + backoff_ms(shard.setbacks) });
@@ -228,5 +240,37 @@ impl Model {
             }
         }
         expired
+    }
+
+    /// A worker that is lost in the first epoch of a run, after others were, is held against the run.
+    fn lose_worker(&mut self, now_ms: u64, index: usize) {
+        let shard = &mut self.shards[index];
+        let (worker, fence, study) = (shard.worker.clone(), shard.fence, shard.study);
+        let Some(training) = shard.in_training.clone() else { return };
+        let Some(place) = shard.place_of(&training.run) else { return };
+        let run = shard.run(place);
+        if run.state != RunState::Pending || run.tried_fence == fence {
+            return;
+        }
+        run.lost_workers = if training.has_epoch { 0 } else { run.lost_workers + 1 };
+        if run.lost_workers < LOST_WORKERS {
+            return;
+        }
+        let error = format!(
+            "{} workers in a row, the last one `{worker}`, were lost before this run finished an epoch: it probably needs more memory than \
+             they have, and the system ended them",
+            run.lost_workers
+        );
+        (run.error, run.worker) = (error.clone(), worker.clone());
+        (run.attempts, run.tried_fence) = (run.attempts + 1, fence);
+        let set_aside = run.attempts == SETTINGS.max_attempts;
+        if set_aside {
+            run.state = RunState::Failed;
+        }
+        self.note(now_ms, index, Some(place), (&worker, fence), ("run", &error, ""));
+        self.settle(now_ms, index);
+        if set_aside {
+            self.changed(now_ms, study);
+        }
     }
 }

@@ -38,7 +38,7 @@ impl Model {
                     let run = self.shards[shard].run(place);
                     let Some(part) = run.part.filter(|_| is_lost(run)) else { continue };
                     run.state = if goes_on { RunState::Pending } else { RunState::Cancelled };
-                    (run.part, run.attempts) = (None, 0);
+                    (run.part, run.attempts, run.lost_workers) = (None, 0, 0);
                     (run.error, run.worker) = (String::new(), String::new());
                     requeued += u64::from(study == asked);
                     studies.insert(study);

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 
 use curvefleet_coordinator::ledger::audit::Entry;
 use curvefleet_coordinator::ledger::explain::Failed;
+use curvefleet_coordinator::ledger::heartbeat::InTraining;
 use curvefleet_coordinator::ledger::origin::Provenance;
 use curvefleet_coordinator::ledger::register::Register;
 use curvefleet_coordinator::ledger::state::{RunState, ShardState, StudyState};
@@ -113,6 +114,8 @@ struct Shard {
     wanted_by: String,
     /// Whether its holder has none to spare.
     spent: bool,
+    /// What the last heartbeat said.
+    in_training: Option<InTraining>,
 }
 
 struct Run {
@@ -121,6 +124,8 @@ struct Run {
     state: RunState,
     attempts: u32,
     tried_fence: u64,
+    /// Workers in a row that were lost in its first epoch.
+    lost_workers: u64,
     error: String,
     worker: String,
     /// Index of the part that made it done.

@@ -70,6 +70,7 @@ impl Model {
             split_from: split.shard.clone(),
             wanted_by: String::new(),
             spent: false,
+            in_training: None,
         };
         self.shards.push(new);
         self.take_attempts(index, self.shards.len() - 1, &leaving);

@@ -7,7 +7,7 @@ use curvefleet_coordinator::ledger::cancel::Cancel;
 use curvefleet_coordinator::ledger::compact::{EndCompaction, LARGE_BYTES, ListMoved, Made, Plan, PlanCompaction};
 use curvefleet_coordinator::ledger::drain::Drain;
 use curvefleet_coordinator::ledger::expire::Expire;
-use curvefleet_coordinator::ledger::heartbeat::Held;
+use curvefleet_coordinator::ledger::heartbeat::{Held, InTraining};
 use curvefleet_coordinator::ledger::lease::{Given, Known as Told, Lease};
 use curvefleet_coordinator::ledger::lose::{CommittedParts, Lose};
 use curvefleet_coordinator::ledger::manifest::{Claim, ReadPage, Written};
@@ -22,7 +22,7 @@ use curvefleet_coordinator::ledger::tokens::{ListTokens, RevokeToken, Role};
 use curvefleet_proto::artifact::{compacted_key, sha256_hex};
 
 use super::{Known, STUDIES, Step, TOKENS, WORKERS, listings, pick};
-use crate::bench::{Bench, SETTINGS, commit_of, enter_of, lease_of, register_of, study};
+use crate::bench::{Bench, SETTINGS, commit_of, enter_of, lease_of, register_of, runs_of, study};
 use crate::cases::tokens::token_of;
 
 pub fn take(bench: &mut Bench, known: &mut Known, step: &Step) {
@@ -46,6 +46,11 @@ pub fn take(bench: &mut Bench, known: &mut Known, step: &Step) {
                 let deadline_ms = bench.now_ms + SETTINGS.lease_ms;
                 known.live.insert(given.shard.clone(), (worker, given.fence, deadline_ms));
             }
+        }),
+        Step::BeatTraining { lease, run, has_epoch } => with_lease(known, *lease, |_, worker, given| {
+            let Some(run) = pick(&runs_of(given), *run).cloned() else { return };
+            let training = InTraining { run, has_epoch: *has_epoch };
+            bench.trains(worker, given, training);
         }),
         Step::Commit { lease, runs } => with_lease(known, *lease, |known, worker, given| {
             commit(bench, known, worker, given, *runs);

@@ -1,0 +1,6 @@
+-- What the last heartbeat said of a lease: the run in training, and whether it has finished an epoch under this lease.
+ALTER TABLE shards ADD COLUMN in_training TEXT NOT NULL DEFAULT '';
+ALTER TABLE shards ADD COLUMN has_epoch INTEGER NOT NULL DEFAULT 0;
+
+-- Workers in a row that were lost in the run's first epoch under their lease.
+ALTER TABLE runs ADD COLUMN lost_workers INTEGER NOT NULL DEFAULT 0;
