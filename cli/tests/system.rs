@@ -15,6 +15,8 @@ mod system {
     mod export;
     mod faults;
     mod gc;
+    mod identity;
+    mod memory;
     mod one_process;
     mod processes;
     mod queue;

@@ -244,6 +244,19 @@ fn a_run_id_follows_from_what_decides_its_numbers_and_from_nothing_else() {
     }
 }
 
+/// A list of a million seeds would not fit into the file that is stored.
+#[test]
+fn very_many_seeds_are_stored_as_a_count() {
+    let study = resolve(&MINIMAL.replace("name = \"mini\"", "name = \"mini\"\nseeds = 1000000")).unwrap();
+    let stored = study.to_toml().unwrap();
+    assert!(stored.contains("seeds = 1000000\n") && stored.len() < 10_000);
+    assert_eq!(parse(&stored).unwrap().resolve_stored().unwrap(), study);
+    let few = resolve(&MINIMAL.replace("name = \"mini\"", "name = \"mini\"\nseeds = 3")).unwrap();
+    assert!(
+        few.to_toml().unwrap().contains("seeds = [\n    0,") || few.to_toml().unwrap().contains("seeds = [0, 1, 2]")
+    );
+}
+
 proptest! {
     /// However seeds are sharded, every run of the plan stands in one shard, and no shard is larger than was asked.
     #[test]

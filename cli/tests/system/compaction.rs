@@ -9,6 +9,8 @@ use rusqlite::Connection;
 
 use super::folder::{Folder, curves, manifest, study, study_folder};
 use super::process::{Service, curvefleet, run};
+use super::proxy::{Mood, Proxy};
+use super::s3_server::{SECRET, serve, variables};
 
 /// Parts of the study: one for each run.
 const PARTS: usize = 18;
@@ -140,4 +142,52 @@ fn a_damaged_part_stays_as_it_is_and_is_told_once() {
     let found = run(curvefleet(folder.path()).args(["verify", "many"]));
     assert_eq!(found.code, 1, "{}", found.out);
     assert!(found.out.contains(&damaged), "{}", found.out);
+}
+
+/// The store takes no large part at first, and then gives it back altered. Both times the ledger is told nothing, and nothing is lost.
+#[test]
+fn a_store_that_fails_in_the_middle_delays_large_parts_and_alters_nothing() {
+    let text = study("many", PARTS as u32 / 2, 2).replace("shard_size = 2", "shard_size = 1");
+    let (folder, buckets) = (Folder::new().and("study.toml", text), Folder::new());
+    std::fs::create_dir(buckets.path().join("lab")).unwrap();
+    let endpoint = serve(buckets.path());
+    let proxy = Proxy::start(&endpoint);
+    let at = ["--store", "s3://lab/experiments", "--ledger", "ledger.sqlite"];
+    run(curvefleet(folder.path()).args(["run", "study.toml"]).args(at).envs(variables(&endpoint, SECRET))).succeeded();
+    let store = buckets.path().join("lab/experiments");
+    let (rows, small) = (curves(&store, "many"), named(&store));
+    let start = |log: &str| {
+        let mut command = curvefleet(folder.path());
+        command.args(["coordinator", "--listen", "127.0.0.1:0"]).args(at);
+        Service::start_logging(command.envs(variables(&proxy.endpoint, SECRET)), &folder.path().join(log))
+    };
+    let logged = |log: &str, words: &str| std::fs::read_to_string(folder.path().join(log)).unwrap().contains(words);
+    let again = || {
+        Connection::open(folder.path().join("ledger.sqlite"))
+            .unwrap()
+            .execute("UPDATE studies SET compaction_until_ms = 0", [])
+            .unwrap()
+    };
+
+    proxy.set(Mood::Away("/curves/compacted-"));
+    let first = start("first.log");
+    wait(&folder, &first, || logged("first.log", "cannot move small parts into a large one"));
+    assert!(first.terminate().success());
+    assert_eq!(named(&store), small);
+    again();
+    proxy.set(Mood::Altering { part: "/curves/compacted-", answers: 1 });
+    let second = start("second.log");
+    wait(&folder, &second, || logged("second.log", "has other bytes when it is read back"));
+    assert!(second.terminate().success());
+    assert_eq!(named(&store), small);
+    assert!(curves(&store, "many") == rows);
+    again();
+    proxy.set(Mood::Good);
+    let third = start("third.log");
+    wait(&folder, &third, || named(&store).iter().all(|part| is_large(part)));
+    assert_eq!(named(&store).len(), 1);
+    assert!(curves(&store, "many") == rows, "the same rows to the bit");
+    assert!(third.terminate().success());
+    run(curvefleet(folder.path()).args(["verify", "many"]).args(&at[..2]).envs(variables(&endpoint, SECRET)))
+        .succeeded();
 }

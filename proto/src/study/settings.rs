@@ -1,6 +1,6 @@
 //! Everything a study decides, with every default written out.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::analysis::Analysis;
 use super::data::{DataSource, DataSummary};
@@ -16,6 +16,7 @@ pub struct Study {
     /// Where the defaults came from.
     pub preset: Preset,
     /// One run per seed for each condition and model.
+    #[serde(serialize_with = "seeds")]
     pub seeds: Vec<u64>,
     /// Most runs that one lease carries.
     pub shard_size: u32,
@@ -36,6 +37,19 @@ pub struct Study {
     pub probe: Probe,
     /// Which tests are declared.
     pub analysis: Analysis,
+}
+
+/// From so many seeds on a list of them does not fit into a study file ([`crate::limits::MAX_STUDY_BYTES`]); fewer are always listed,
+/// so that the hashes of stored studies stay what they are.
+const COUNTED_SEEDS: usize = 150_000;
+
+/// A list, or a count where very many seeds count up from 0.
+fn seeds<S: Serializer>(seeds: &[u64], serializer: S) -> Result<S::Ok, S::Error> {
+    let counts_up = || (0..).zip(seeds).all(|(number, seed): (u64, _)| number == *seed);
+    if seeds.len() >= COUNTED_SEEDS && counts_up() {
+        return serializer.serialize_u64(seeds.len() as u64);
+    }
+    seeds.serialize(serializer)
 }
 
 /// A set of defaults.

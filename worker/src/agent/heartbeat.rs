@@ -80,7 +80,7 @@ async fn one_stream(
     let (sender, receiver) = mpsc::channel(1);
     // Leases are renewed when a heartbeat arrives, which may be as early as when it is sent.
     let mut sent = Instant::now();
-    let mut held = send(shared, &sender, 0.0).await?;
+    let (mut number, mut held) = send(shared, &sender, 0.0).await?;
     let answer_within = times.lease / LEASE_PARTS;
     let opened = tokio::time::timeout(answer_within, client.heartbeat(ReceiverStream::new(receiver))).await;
     let mut replies = opened.map_err(|_| Status::deadline_exceeded("the stream did not open"))??.into_inner();
@@ -90,13 +90,17 @@ async fn one_stream(
         let reply =
             reply.map_err(|_| Status::deadline_exceeded("a heartbeat was not answered"))?.ok_or_else(closed)??;
         *heard = sent;
+        shared.holdings.answered(number);
         obey(shared, registration, &held, reply).await;
-        tokio::time::sleep(times.interval).await;
+        tokio::select! {
+            () = tokio::time::sleep(times.interval) => {}
+            () = shared.holdings.news() => {}
+        }
         let now = (Instant::now(), shared.holdings.epochs());
         let rate = (now.1 - before.1) as f64 / (now.0 - before.0).as_secs_f64().max(1e-3);
         before = now;
         sent = Instant::now();
-        held = send(shared, &sender, rate).await?;
+        (number, held) = send(shared, &sender, rate).await?;
     }
 }
 
@@ -132,17 +136,18 @@ async fn obey(shared: &Arc<Shared>, registration: &RegisterRequest, held: &[Held
     }
 }
 
-/// Sends a heartbeat; gives the leases that it names.
+/// Sends a heartbeat; gives its number and the leases that it names.
 async fn send(
     shared: &Shared,
     sender: &mpsc::Sender<HeartbeatRequest>,
     epochs_per_second: f64,
-) -> Result<Vec<Held>, Status> {
+) -> Result<(u64, Vec<Held>), Status> {
+    let number = shared.holdings.sending();
     let held = shared.holdings.held();
     let (worker, session) = (shared.name.clone(), shared.session.clone());
     let beat = HeartbeatRequest { worker, held: held.clone(), epochs_per_second, session };
     sender.send(beat).await.map_err(|_| closed())?;
-    Ok(held)
+    Ok((number, held))
 }
 
 fn closed() -> Status {

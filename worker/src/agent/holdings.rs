@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use curvefleet_proto::v1::Held;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// All leases of a worker.
 #[derive(Debug, Default)]
@@ -15,6 +15,11 @@ pub struct Holdings {
     epochs: AtomicU64,
     /// Rung when something has become of a lease that may not have begun.
     told: Notify,
+    /// Rung when the next heartbeat is not to wait for its time.
+    news: Notify,
+    /// Heartbeats sent so far, and the last of them that was answered.
+    sent: AtomicU64,
+    answered: watch::Sender<u64>,
 }
 
 /// One lease.
@@ -125,6 +130,29 @@ impl Holdings {
     /// Returns when something has become of a lease that may not have begun.
     pub async fn told(&self) {
         self.told.notified().await;
+    }
+
+    /// Returns when the next heartbeat is not to wait for its time.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    /// A heartbeat is about to say what is known now; gives its number.
+    pub fn sending(&self) -> u64 {
+        self.sent.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// The heartbeat of this number was answered.
+    pub fn answered(&self, number: u64) {
+        self.answered.send_replace(number);
+    }
+
+    /// Returns when a coordinator knows what is known now.
+    pub async fn told_all(&self) {
+        let next = self.sent.load(Ordering::SeqCst) + 1;
+        self.news.notify_one();
+        // The sender is ours, and there as long as we are.
+        drop(self.answered.subscribe().wait_for(|answered| *answered >= next).await);
     }
 
     /// Epochs trained since the worker began, for its rate.
@@ -265,6 +293,21 @@ mod tests {
         assert_eq!(told(), ("r2".to_string(), "r1".to_string()));
         holding.rests();
         assert_eq!(told().0, "", "it failed before it had an epoch");
+    }
+
+    #[tokio::test]
+    async fn who_waits_to_be_heard_waits_for_a_heartbeat_that_was_sent_after() {
+        use futures::FutureExt as _;
+        let holdings = Holdings::default();
+        let before = holdings.sending();
+        let mut told = Box::pin(holdings.told_all());
+        assert!((&mut told).now_or_never().is_none());
+        holdings.news().await;
+        let after = holdings.sending();
+        holdings.answered(before);
+        assert!((&mut told).now_or_never().is_none(), "that one was sent before");
+        holdings.answered(after);
+        told.await;
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub struct Memory {
 /// trained at the same time are taken to do so; one that is trained alone may fit all the same.
 const USUAL: u32 = 2;
 
+/// A run that takes more than this part of the memory may be what exhausts it.
+const MUCH: u32 = 8;
+
 /// A run needs more than there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -32,6 +35,11 @@ impl Memory {
     pub fn new(bytes: u64) -> Memory {
         let mib = if bytes == 0 { u32::MAX } else { u32::try_from(bytes >> 20).unwrap_or(u32::MAX) };
         Memory { mib, free: Arc::new(Semaphore::new(mib as usize)) }
+    }
+
+    /// Whether so many bytes are a good part of what there is.
+    pub fn is_much(&self, bytes: u64) -> bool {
+        bytes >> 20 > u64::from(self.mib / MUCH)
     }
 
     /// Takes room for a run that needs at least so many bytes, until what is given is dropped; waits until others have given back

@@ -24,6 +24,8 @@ use crate::train::{self, Device, Outcome, Pack, Training};
 
 /// How long a store may be away before a shard that has nothing to train on goes back, and before no more are leased.
 pub const STORE_AWAY_AT_MOST: Duration = Duration::from_secs(300);
+/// How long a run that takes much memory waits for the coordinator to hear of it.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
 /// Longest pause between two tries to get a data set. There is one try at a time for all slots of a process.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
@@ -230,6 +232,14 @@ impl Samples {
             () = shared.told_to_stop() => return (0, Err(Untrained::Stopped)),
         };
         watch.begin();
+        if self.local.memory.is_much(needed) {
+            // The coordinator is to know what was in training, should the system end this process for it.
+            tokio::select! {
+                () = shared.holdings.told_all() => {}
+                () = tokio::time::sleep(HEARD_WITHIN) => {}
+                () = shared.told_to_stop() => {}
+            }
+        }
         if let Some(checkpoint) = &checkpoint {
             tracing::info!(worker = shared.name, run = %first, epoch = checkpoint.epoch, "goes on from a checkpoint");
         }
