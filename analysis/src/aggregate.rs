@@ -1,7 +1,7 @@
 //! Means over runs: what figures, tables and the headline are made of.
 
 use crate::curve::metrics::{CurveMetrics, Metric};
-use crate::read::results::{Cell, EpochResult, Results};
+use crate::read::results::{Cell, EpochResult, Results, StepSum};
 use crate::stats::summary::Summary;
 
 /// The results of one data set and one model: what one set of figures shows.
@@ -167,8 +167,7 @@ pub fn mean_map(cells: &[&Cell]) -> Option<MeanMap> {
     }
     let mean_at = |epoch: usize, step: usize| {
         let sums = cells.iter().filter_map(|cell| cell.map.epochs.get(epoch)?.get(step));
-        let (sum, count) = sums.fold((0.0, 0), |(sum, count), (more, n)| (sum + more, count + n));
-        (count > 0).then(|| sum / f64::from(count))
+        sums.fold(StepSum::default(), StepSum::with).mean()
     };
     let epochs = (0..height).map(|epoch| (0..steps).map(|step| mean_at(epoch, step)).collect()).collect();
     Some(MeanMap { steps, epochs, runs: cells.iter().map(|cell| cell.runs.len()).sum() })

@@ -1,8 +1,8 @@
 //! Moves the rows of many small parts into few large ones, in the background. The ledger says which parts ([`crate::ledger::compact`]
 //! tells why nothing can go wrong between plan and end); this reads them, writes the large one, reads it back and then says so.
 //!
-//! One large part is made at a time. In memory are the small parts that were fetched ahead, the rows of one place in the plan, and the large part as
-//! far as it is encoded. Whoever is stopped or killed in the middle leaves an object that nothing names.
+//! One large part is made at a time. In memory are its small parts, the rows of one place in the plan, and the large part as far as it is
+//! encoded. Whoever is stopped or killed in the middle leaves an object that nothing names.
 
 mod encode;
 
@@ -17,22 +17,24 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 use parquet::errors::ParquetError;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use self::encode::Encoder;
+use self::encode::{Encoded, encode};
+use crate::encoding::EncodingThread;
 use crate::ledger::compact::{EndCompaction, Made, Plan, PlanCompaction, Source};
 use crate::ledger::{self, Handle};
-use crate::manifest::blocking;
 
 /// How often it is looked whether there is something to do.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// Between two large parts, so that a long backlog leaves store and processor to others.
-const REST: Duration = Duration::from_secs(1);
+/// Between two large parts there is a rest as long as the work was, and at least this, so that a long backlog leaves half of store and
+/// processor to others.
+const REST: Duration = Duration::from_millis(100);
 /// After a failure, and twice as long after each further one in a row ...
 const FIRST_PAUSE: Duration = Duration::from_secs(20);
 /// ... up to this.
 const LAST_PAUSE: Duration = Duration::from_secs(600);
-/// Small parts fetched while others are decoded.
-const FETCHED_AHEAD: usize = 4;
+/// Small parts fetched side by side.
+const FETCHED_AT_ONCE: usize = 4;
 
 /// Why a large part could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -71,11 +73,12 @@ type Unfit = (String, String);
 pub(crate) struct Compactor {
     ledger: Handle,
     store: Store,
+    encoding: EncodingThread,
 }
 
 impl Compactor {
-    pub fn new(ledger: Handle, store: Store) -> Compactor {
-        Compactor { ledger, store }
+    pub fn new(ledger: Handle, store: Store, encoding: EncodingThread) -> Compactor {
+        Compactor { ledger, store, encoding }
     }
 
     /// Makes large parts until `stopping`. Trouble is logged when it begins and when it is over, not at every attempt between.
@@ -85,7 +88,8 @@ impl Compactor {
         loop {
             let work = async {
                 tokio::time::sleep(pause).await;
-                self.compact().await
+                let began = Instant::now();
+                self.compact().await.map(|has_worked| has_worked.then(|| began.elapsed()))
             };
             let done = tokio::select! {
                 biased;
@@ -93,12 +97,12 @@ impl Compactor {
                 done = work => done,
             };
             pause = match done {
-                Ok(has_worked) => {
-                    if failures > 0 && has_worked {
+                Ok(worked) => {
+                    if failures > 0 && worked.is_some() {
                         tracing::info!("small parts are moved into large ones again");
                         failures = 0;
                     }
-                    if has_worked { REST } else { LOOK_EVERY }
+                    worked.map_or(LOOK_EVERY, |worked| worked.max(REST))
                 }
                 Err(error) => {
                     if failures == 0 {
@@ -139,45 +143,42 @@ impl Compactor {
         let Plan { study, claim, sources } = plan;
         let (planned, seed) = (sources.len(), sources.iter().map(|source| source.sha256.as_str()).collect::<String>());
         let key = compacted_key(&study, claim, &sha256_hex(seed.as_bytes()));
-        let (encoder, unfit) = self.read(sources).await?;
-        let moved = encoder.sources().to_vec();
+        let (fetched, mut unfit) = self.fetch(sources).await?;
+        let (encoded, damaged) = self.encoding.work(move || encode(fetched)).await?;
+        unfit.extend(damaged);
+        let Encoded { bytes, sha256, sources } = encoded;
         match unfit.first() {
-            Some((part, problem)) if moved.is_empty() => {
+            Some((part, problem)) if sources.is_empty() => {
                 return Err(Error::Nothing { parts: planned, study, part: part.clone(), problem: problem.clone() });
             }
-            _ if moved.len() < 2 => return Ok((None, unfit)),
+            _ if sources.len() < 2 => return Ok((None, unfit)),
             _ => {}
         }
-        let bytes = Bytes::from(blocking(move || encoder.finish()).await?);
-        let (size_bytes, sha256) = (bytes.len() as u64, sha256_hex(&bytes));
+        let size_bytes = bytes.len() as u64;
         self.store.objects().put(&key.as_str().into(), bytes.into()).await?;
         if self.hash_of(&key).await? != (size_bytes, sha256.clone()) {
             return Err(Error::ReadBack(key));
         }
-        Ok((Some(Made { key, size_bytes, sha256, sources: moved }), unfit))
+        Ok((Some(Made { key, size_bytes, sha256, sources }), unfit))
     }
 
-    /// Reads the sources into an encoder, in the order of the study's plan; gives the ones that are damaged beside it.
-    async fn read(&self, sources: Vec<Source>) -> Result<(Encoder, Vec<Unfit>), Error> {
+    /// The sources that are as they were committed, in the plan's order, and the others.
+    async fn fetch(&self, sources: Vec<Source>) -> Result<(Vec<(Source, Bytes)>, Vec<Unfit>), Error> {
         let objects = self.store.objects();
-        let mut fetched = futures::stream::iter(sources)
+        let mut looked = futures::stream::iter(sources)
             .map(|source| {
                 let objects = objects.clone();
                 async move { (fetch(objects, &source).await, source) }
             })
-            .buffered(FETCHED_AHEAD);
-        let (mut encoder, mut unfit) = (Encoder::new()?, Vec::new());
-        let mut together: Vec<(Source, Bytes)> = Vec::new();
-        while let Some((found, source)) = fetched.next().await {
-            if together.first().is_some_and(|(first, _)| first.plan_place != source.plan_place) {
-                encoder = add(encoder, std::mem::take(&mut together), &mut unfit).await?;
-            }
+            .buffered(FETCHED_AT_ONCE);
+        let (mut fetched, mut unfit) = (Vec::new(), Vec::new());
+        while let Some((found, source)) = looked.next().await {
             match found? {
-                Ok(bytes) => together.push((source, bytes)),
+                Ok(bytes) => fetched.push((source, bytes)),
                 Err(problem) => unfit.push((source.part, problem)),
             }
         }
-        Ok((add(encoder, together, &mut unfit).await?, unfit))
+        Ok((fetched, unfit))
     }
 
     /// The size and SHA-256 of an object.
@@ -190,21 +191,6 @@ impl Compactor {
         }
         Ok((size, hex::encode(hash.finalize())))
     }
-}
-
-/// Adds the parts of one place in the plan, on a thread that no request waits on.
-async fn add(
-    mut encoder: Encoder,
-    together: Vec<(Source, Bytes)>,
-    unfit: &mut Vec<Unfit>,
-) -> Result<Encoder, ParquetError> {
-    let (encoder, damaged) = blocking(move || {
-        let damaged = encoder.add(together)?;
-        Ok((encoder, damaged))
-    })
-    .await?;
-    unfit.extend(damaged);
-    Ok(encoder)
 }
 
 /// A part's bytes, or what is wrong with it, as half a sentence. A store that fails says nothing about the part.

@@ -22,6 +22,7 @@ use crate::access::secret::Secret;
 use crate::access::{GuardLayer, Tokens, tls};
 use crate::clock::{Clock, SystemClock};
 use crate::compact::Compactor;
+use crate::encoding::EncodingThread;
 use crate::entering;
 use crate::error::Error;
 use crate::ledger::expire::Expire;
@@ -144,7 +145,8 @@ fn begin(
     clock: Arc<dyn Clock>,
     stopping: &watch::Receiver<bool>,
 ) -> (Arc<Core>, Vec<JoinHandle<()>>) {
-    let manifests = Arc::new(Manifests::new(handle.clone(), store.clone()));
+    let encoding = EncodingThread::start();
+    let manifests = Arc::new(Manifests::new(handle.clone(), store.clone(), encoding.clone()));
     let tasks = vec![
         tokio::spawn(sweep(handle.clone(), settings, stopping.clone())),
         tokio::spawn(entering::keep(handle.clone(), sweep_interval(settings), stopping.clone())),
@@ -157,7 +159,7 @@ fn begin(
             async move { manifests.keep(stopping).await }
         }),
         tokio::spawn({
-            let (compactor, stopping) = (Compactor::new(handle.clone(), store.clone()), stopping.clone());
+            let (compactor, stopping) = (Compactor::new(handle.clone(), store.clone(), encoding), stopping.clone());
             async move { compactor.keep(stopping).await }
         }),
     ];

@@ -12,6 +12,8 @@
 //! - `server`: what they are served with: limits, keepalive, health, reflection
 //! - `entering`: brings the rest of large studies into the ledger
 //! - `manifest`: writes manifests into the store
+//! - `compact`: moves the rows of many small parts into few large ones
+//! - `encoding`: the thread on which both encode their files
 //! - `rates`: how fast the fleet trains, from its heartbeats
 //! - [`clock`]: the one clock
 //! - [`error`]: why a coordinator does not start
@@ -20,6 +22,7 @@ pub mod access;
 pub mod clock;
 mod compact;
 pub mod coordinator;
+mod encoding;
 mod entering;
 pub mod error;
 mod explain;

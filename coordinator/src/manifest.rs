@@ -17,10 +17,10 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
-use tokio::runtime::RuntimeFlavor;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
+use crate::encoding::EncodingThread;
 use crate::ledger::manifest::{Abandon, Claim, Entry, ReadPage, Stale, StaleManifests, Written};
 use crate::ledger::origin::{Origin, Trained};
 use crate::ledger::study::GetStudy;
@@ -64,13 +64,14 @@ pub(crate) enum Error {
 pub(crate) struct Manifests {
     ledger: Handle,
     store: Store,
+    encoding: EncodingThread,
     /// Held while a manifest is written, so that one takes memory at a time.
     one_at_a_time: Mutex<()>,
 }
 
 impl Manifests {
-    pub fn new(ledger: Handle, store: Store) -> Manifests {
-        Manifests { ledger, store, one_at_a_time: Mutex::new(()) }
+    pub fn new(ledger: Handle, store: Store, encoding: EncodingThread) -> Manifests {
+        Manifests { ledger, store, encoding, one_at_a_time: Mutex::new(()) }
     }
 
     /// Writes a study's manifest from the ledger; says its key and how many runs it lists. Waits where another coordinator is
@@ -113,13 +114,13 @@ impl Manifests {
         let mut page = self.page(study, None).await?;
         let changes = page.changes;
         summary.add(&page.entries);
-        let mut writer = encode(new_writer(study)?, page.entries).await?;
+        let mut writer = self.add(new_writer(study)?, page.entries).await?;
         while let Some(after) = page.next {
             page = self.page(study, Some(after)).await?;
             summary.add(&page.entries);
-            writer = encode(writer, page.entries).await?;
+            writer = self.add(writer, page.entries).await?;
         }
-        let bytes = blocking(move || writer.into_inner()).await?;
+        let bytes = self.encoding.work(move || writer.into_inner()).await?;
         let files = [("study.toml", toml.as_bytes()), ("manifest.parquet", &bytes)];
         let described = summary.describe(&toml, files);
         self.store.objects().put(&manifest_key(study).as_str().into(), bytes.into()).await?;
@@ -128,6 +129,19 @@ impl Manifests {
             Err(error) => tracing::warn!(study, %error, "the study cannot be described for repositories"),
         }
         Ok((changes, summary.runs))
+    }
+
+    /// Adds rows.
+    async fn add(
+        &self,
+        mut writer: ArrowWriter<Vec<u8>>,
+        entries: Vec<Entry>,
+    ) -> Result<ArrowWriter<Vec<u8>>, ParquetError> {
+        let write = move || {
+            writer.write(&batch(&entries)?)?;
+            Ok(writer)
+        };
+        self.encoding.work(write).await
     }
 
     async fn page(&self, study: &str, after: Option<(u64, u64)>) -> Result<ledger::manifest::Page, ledger::Error> {
@@ -258,26 +272,6 @@ fn new_writer(study: &str) -> Result<ArrowWriter<Vec<u8>>, ParquetError> {
             .set_column_encoding(ColumnPath::from(column), Encoding::DELTA_BINARY_PACKED);
     }
     ArrowWriter::try_new(Vec::new(), MANIFEST_SCHEMA.clone(), Some(properties.build()))
-}
-
-/// Adds rows; encoding is work for a thread that no request waits on.
-async fn encode(mut writer: ArrowWriter<Vec<u8>>, entries: Vec<Entry>) -> Result<ArrowWriter<Vec<u8>>, ParquetError> {
-    blocking(move || {
-        writer.write(&batch(&entries)?)?;
-        Ok(writer)
-    })
-    .await
-}
-
-/// Does work that takes a while on a thread that no request waits on.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ParquetError> + Send + 'static,
-) -> Result<T, ParquetError> {
-    // A runtime of one thread is a simulation's, in which no other thread may decide the order of events.
-    if tokio::runtime::Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
-        return work();
-    }
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(ParquetError::General(error.to_string())))
 }
 
 /// The rows in the columns of [`MANIFEST_SCHEMA`].

@@ -112,8 +112,17 @@ pub struct Missing {
 /// Sums of the curves of a cell's runs, by epoch and time step; only curves whose metrics are defined count.
 #[derive(Debug, Clone, Default)]
 pub struct MapSums {
-    /// For every epoch, for every time step: the sum of the accuracies and how many there are.
-    pub epochs: Vec<Vec<(f64, u32)>>,
+    /// For every epoch, for every time step.
+    pub epochs: Vec<Vec<StepSum>>,
+}
+
+/// The accuracies of some runs at one time step. They are added exactly, so that the order in which parts are read decides nothing, and
+/// a study has the same map before and after its parts are moved into large ones.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StepSum {
+    /// In units of 2⁻⁸⁰, of which every accuracy above 2⁻²⁸ is a whole number.
+    sum: i128,
+    runs: u32,
 }
 
 impl Cell {
@@ -130,12 +139,27 @@ impl MapSums {
         }
         let sums = &mut self.epochs[epoch_index];
         if sums.len() < curve.len() {
-            sums.resize(curve.len(), (0.0, 0));
+            sums.resize(curve.len(), StepSum::default());
         }
         for (sum, value) in sums.iter_mut().zip(curve) {
-            sum.0 += value;
-            sum.1 += 1;
+            sum.sum += (value * StepSum::UNITS) as i128;
+            sum.runs += 1;
         }
+    }
+}
+
+impl StepSum {
+    /// 2⁸⁰.
+    const UNITS: f64 = 1_208_925_819_614_629_174_706_176.0;
+
+    /// The accuracies of both.
+    pub fn with(self, other: &StepSum) -> StepSum {
+        StepSum { sum: self.sum + other.sum, runs: self.runs + other.runs }
+    }
+
+    /// Their mean; `None` if there are none.
+    pub fn mean(self) -> Option<f64> {
+        (self.runs > 0).then(|| self.sum as f64 / StepSum::UNITS / f64::from(self.runs))
     }
 }
 
@@ -335,5 +359,26 @@ impl Results {
                     .filter_map(move |(epoch, number)| epoch.metrics.err().map(|reason| (cell, run, number, reason)))
             })
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_of_a_step_is_the_same_in_any_order() {
+        let curves: Vec<[f64; 1]> = (1..200_u32).map(|run| [f64::from(run * 37 % 101) / 101.0]).collect();
+        let mean = |curves: &mut dyn Iterator<Item = &[f64; 1]>| {
+            let mut map = MapSums::default();
+            curves.for_each(|curve| map.add(0, curve));
+            map.epochs[0][0].mean().unwrap()
+        };
+        let forwards = mean(&mut curves.iter());
+        assert_eq!(forwards.to_bits(), mean(&mut curves.iter().rev()).to_bits());
+        let numerators: u32 = (1..200).map(|run| run * 37 % 101).sum();
+        assert!((forwards - f64::from(numerators) / (101.0 * 199.0)).abs() < 1e-15);
+        assert_eq!(StepSum::default().mean(), None);
     }
 }

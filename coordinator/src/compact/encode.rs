@@ -7,7 +7,7 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::UInt64Type;
 use arrow_array::{Array as _, RecordBatch};
 use bytes::Bytes;
-use curvefleet_proto::artifact::{CURVE_SCHEMA, PARTS_METADATA, PartProvenance, provenance};
+use curvefleet_proto::artifact::{CURVE_SCHEMA, PARTS_METADATA, PartProvenance, provenance, sha256_hex};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
@@ -23,8 +23,32 @@ const GROUP_ROWS: usize = 16_384;
 /// Rows decoded at once.
 const BATCH_ROWS: usize = 1_024;
 
+/// A large part.
+pub(super) struct Encoded {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// Their SHA-256.
+    pub sha256: String,
+    /// The keys of the sources in it.
+    pub sources: Vec<String>,
+}
+
+/// The large part of some sources, which are in the order of the study's plan, and those that are no sound parts and left out.
+pub(super) fn encode(sources: Vec<(Source, Bytes)>) -> Result<(Encoded, Vec<Unfit>), ParquetError> {
+    let (mut encoder, mut unfit) = (Encoder::new()?, Vec::new());
+    let mut together: Vec<(Source, Bytes)> = Vec::new();
+    for (source, bytes) in sources {
+        if together.first().is_some_and(|(first, _)| first.plan_place != source.plan_place) {
+            unfit.extend(encoder.add(std::mem::take(&mut together))?);
+        }
+        together.push((source, bytes));
+    }
+    unfit.extend(encoder.add(together)?);
+    Ok((encoder.finish()?, unfit))
+}
+
 /// A large part in the making.
-pub(super) struct Encoder {
+struct Encoder {
     writer: ArrowWriter<Vec<u8>>,
     /// Of each source in it.
     provenance: Vec<PartProvenance>,
@@ -40,7 +64,7 @@ struct Decoded {
 }
 
 impl Encoder {
-    pub fn new() -> Result<Encoder, ParquetError> {
+    fn new() -> Result<Encoder, ParquetError> {
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_created_by("curvefleet".to_string())
@@ -50,14 +74,9 @@ impl Encoder {
         Ok(Encoder { writer, provenance: Vec::new(), sources: Vec::new() })
     }
 
-    /// The keys of the sources in it.
-    pub fn sources(&self) -> &[String] {
-        &self.sources
-    }
-
     /// Adds the sources of one place in the plan, which are of one condition and model, by seed; gives those that are no sound parts,
     /// which are left out.
-    pub fn add(&mut self, together: Vec<(Source, Bytes)>) -> Result<Vec<Unfit>, ParquetError> {
+    fn add(&mut self, together: Vec<(Source, Bytes)>) -> Result<Vec<Unfit>, ParquetError> {
         let (mut pieces, mut unfit) = (Vec::new(), Vec::new());
         for (source, bytes) in together {
             // The Parquet library reports almost all damage as errors; what it meets with a panic is the same finding.
@@ -79,11 +98,11 @@ impl Encoder {
         Ok(unfit)
     }
 
-    /// The large part's bytes.
-    pub fn finish(mut self) -> Result<Vec<u8>, ParquetError> {
+    fn finish(mut self) -> Result<Encoded, ParquetError> {
         let text = serde_json::to_string(&self.provenance).map_err(|error| ParquetError::External(Box::new(error)))?;
         self.writer.append_key_value_metadata(KeyValue::new(PARTS_METADATA.to_string(), text));
-        self.writer.into_inner()
+        let bytes = Bytes::from(self.writer.into_inner()?);
+        Ok(Encoded { sha256: sha256_hex(&bytes), bytes, sources: self.sources })
     }
 }
 
@@ -138,7 +157,7 @@ mod tests {
     use arrow_array::builder::{Float64Builder, ListBuilder};
     use arrow_array::types::UInt32Type;
     use arrow_array::{ArrayRef, Float64Array, StringArray, UInt32Array, UInt64Array};
-    use curvefleet_proto::artifact::{PART_METADATA, RunProvenance, SCORES, sha256_hex};
+    use curvefleet_proto::artifact::{PART_METADATA, RunProvenance, SCORES};
 
     use super::*;
 
@@ -252,12 +271,16 @@ mod tests {
         let first = part("a", &[("r5", 5), ("r1", 1)], epochs);
         let second = part("a", &[("r3", 3)], 4);
         let third = part("b", &[("r0", 0)], 4);
-        let mut encoder = Encoder::new().unwrap();
-        let of_a = vec![source("p1", 0, &["r5", "r1"], &first), source("p2", 0, &["r3"], &second)];
-        assert!(encoder.add(of_a).unwrap().is_empty());
-        assert!(encoder.add(vec![source("p3", 1, &["r0"], &third)]).unwrap().is_empty());
-        assert_eq!(encoder.sources(), ["p1", "p2", "p3"]);
-        let large = Bytes::from(encoder.finish().unwrap());
+        let sources = vec![
+            source("p1", 0, &["r5", "r1"], &first),
+            source("p2", 0, &["r3"], &second),
+            source("p3", 1, &["r0"], &third),
+        ];
+        let (encoded, unfit) = encode(sources).unwrap();
+        assert!(unfit.is_empty());
+        assert_eq!(encoded.sources, ["p1", "p2", "p3"]);
+        let large = encoded.bytes;
+        assert_eq!(encoded.sha256, sha256_hex(&large));
         let found = rows(&large);
         let mut expected: Vec<_> = [&first, &second, &third].into_iter().flat_map(rows).collect();
         expected.sort_by(|a, b| (&a.0, a.1, a.3).cmp(&(&b.0, b.1, b.3)));
@@ -270,9 +293,7 @@ mod tests {
     #[test]
     fn rows_that_do_not_count_are_left_out_with_their_provenance() {
         let bytes = part("a", &[("r1", 1), ("r2", 2)], 3);
-        let mut encoder = Encoder::new().unwrap();
-        encoder.add(vec![source("p", 0, &["r2"], &bytes)]).unwrap();
-        let large = Bytes::from(encoder.finish().unwrap());
+        let large = encode(vec![source("p", 0, &["r2"], &bytes)]).unwrap().0.bytes;
         assert!(rows(&large).iter().all(|row| row.2 == "r2"));
         assert_eq!(told(&large)[0].runs.iter().map(|run| run.run.as_str()).collect::<Vec<_>>(), ["r2"]);
     }
@@ -283,18 +304,17 @@ mod tests {
         let mut damaged = sound.to_vec();
         let middle = damaged.len() / 4;
         damaged[4..middle].fill(0xff);
-        let mut encoder = Encoder::new().unwrap();
-        let shard = vec![
+        let sources = vec![
             source("rubbish", 0, &["r1"], &Bytes::from_static(b"PAR1 is not enough")),
             source("damaged", 0, &["r1"], &damaged.into()),
             source("sound", 0, &["r1"], &sound),
             source("other", 0, &["r9"], &sound),
         ];
-        let unfit = encoder.add(shard).unwrap();
-        assert_eq!(encoder.sources(), ["sound"]);
+        let (encoded, unfit) = encode(sources).unwrap();
+        assert_eq!(encoded.sources, ["sound"]);
         let names: Vec<&str> = unfit.iter().map(|(part, _)| part.as_str()).collect();
         assert_eq!(names, ["rubbish", "damaged", "other"]);
         assert!(unfit[2].1.contains("no rows of the run r9"));
-        assert!(rows(&Bytes::from(encoder.finish().unwrap())) == rows(&sound));
+        assert!(rows(&encoded.bytes) == rows(&sound));
     }
 }

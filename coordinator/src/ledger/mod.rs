@@ -25,8 +25,8 @@
 //!   └──── study cancelled or stopped ─────> cancelled ── retry ──> pending
 //! ```
 //!
-//! A done run is done for good, with one exception: a person says that its part is damaged or missing, and the coordinator reads
-//! the part and finds it so ([`lose`]).
+//! A done run is done for good, with one exception: the coordinator has read its part and found it damaged or missing ([`lose`]). It
+//! looks when a person says so, and when a new study would reuse the run.
 //!
 //! # What a shard goes through
 //!
