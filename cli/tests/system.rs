@@ -3,6 +3,8 @@
 
 mod system {
     mod folder;
+    #[path = "../stores/garage.rs"]
+    mod garage;
     mod process;
     mod proxy;
     mod s3_server;

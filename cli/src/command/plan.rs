@@ -1,6 +1,6 @@
 //! `curvefleet plan`: what a study file would run.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use clap::Args;
@@ -228,8 +228,10 @@ fn json(study: &Study, lines: &[Line], shards: usize, runs: usize, done: u64, fl
             |line| serde_json::json!({ "title": line.title, "parameters": line.parameters, "flop_per_run": line.flop }),
         )
         .collect();
+    let requires = study.models.iter().map(|model| (&model.name, study.requirement_of(&model.name)));
+    let requires: BTreeMap<_, _> = requires.filter(|(_, requirement)| !requirement.is_empty()).collect();
     serde_json::json!({
-        "study": study.name, "preset": study.preset.as_str(), "runs": runs, "shards": shards, "done": done, "flop": flop, "cells": cells,
+        "requires": requires, "study": study.name, "preset": study.preset.as_str(), "runs": runs, "shards": shards, "done": done, "flop": flop, "cells": cells,
     })
 }
 

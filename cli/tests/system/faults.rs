@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::folder::{Folder, curves, manifest, study};
+use super::garage;
 use super::process::{Finished, Service, curvefleet, run};
 use super::proxy::{Mood, Proxy};
 use super::s3_server::{SECRET, serve, variables};
@@ -264,4 +265,40 @@ fn without_a_disk_for_the_cache_a_worker_says_so_and_works() {
     assert!(lab.ask(&["watch", "bare"]).succeeded().out.contains("2 of 2 runs done"));
     assert!(worker.terminate().success());
     assert_eq!(lab.logged("w", "data sets are not cached").len(), 1, "{:#?}", lab.logged("w", ""));
+}
+
+/// The same on Garage, where there is one: the curves are those of an undisturbed machine, and what the store holds is whole.
+#[test]
+fn on_garage_behind_a_proxy_that_misbehaves_no_run_is_lost_or_wrong() {
+    let Some(garage) = garage::start() else {
+        eprintln!("skipped: there is no Garage here");
+        return;
+    };
+    let direct = garage.variables();
+    let proxy = Proxy::start(&direct[0].1);
+    let through = direct.clone().map(|(name, value)| match name.as_str() {
+        "AWS_ENDPOINT_URL" => (name, proxy.endpoint.clone()),
+        _ => (name, value),
+    });
+    let text = study("chaos", 8, 60);
+    let folder = Folder::new().and("study.toml", &text);
+    let store = ["--store", "s3://lab/experiments"];
+    let mut command = curvefleet(folder.path());
+    command.args(["coordinator", "--listen", "127.0.0.1:0", "--lease-seconds", "3600"]).args(store);
+    let coordinator = Service::start(command.envs(direct.clone()));
+    let ask = |arguments: &[&str]| run(curvefleet(folder.path()).args(arguments).envs(direct.clone())).succeeded().out;
+    let url = coordinator.url();
+    ask(&["submit", "study.toml", "--coordinator", &url]);
+    proxy.set(Mood::Chaos { refusals: 12 });
+    let mut command = curvefleet(folder.path());
+    command.args(["worker", "--slots", "2", "--checkpoint-seconds", "0", "--coordinator", &url]).envs(through);
+    let worker = Service::start_logging(&mut command, &folder.path().join("w.log"));
+    assert!(ask(&["watch", "chaos", "--coordinator", &url]).contains("16 of 16 runs done"));
+    assert!(worker.terminate().success());
+    assert!(proxy.faults() > 40, "{} faults are no test", proxy.faults());
+    let warnings = std::fs::read_to_string(folder.path().join("w.log")).unwrap().matches("WARN").count();
+    assert!((1..=8).contains(&warnings), "{} faults gave {warnings} warnings", proxy.faults());
+    assert!(ask(&["verify", "chaos", "--rerun", "2", store[0], store[1]]).contains("2 of 2 runs with the same bits"));
+    ask(&["export", "chaos", "--to", "copy", store[0], store[1]]);
+    assert!(curves(&folder.path().join("copy"), "chaos") == undisturbed("chaos", &text), "the curves differ");
 }

@@ -60,6 +60,9 @@ fn a_study_waits_for_a_worker_that_has_what_it_requires() {
 
     let plan = ask(&["plan", "study.toml"]).succeeded().out;
     assert!(plan.contains("the label site=basel: none of 1 live worker has that"), "{plan}");
+    let plan: serde_json::Value =
+        serde_json::from_str(&ask(&["plan", "study.toml", "--json"]).succeeded().out).unwrap();
+    assert_eq!(plan["requires"]["lstm"]["labels"]["site"], "basel");
     let unmet = "no worker that takes work has what some of its runs need: the label site=basel";
     let told = ask(&["status"]).succeeded().out;
     assert!(told.contains(unmet), "{told}");

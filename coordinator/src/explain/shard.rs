@@ -57,7 +57,12 @@ fn leased(scene: &Scene<'_>, about: &AboutShard, holder: &Worker, draft: &mut Dr
         words::span(scene.now_ms.saturating_sub(about.leased_ms)),
         about.fence,
         if about.fence > 1 {
-            format!(": it was leased {} before", words::times(about.fence - 1))
+            let counted = if about.split_from.is_empty() {
+                ""
+            } else {
+                ", the leases of the shard that it was split off among them"
+            };
+            format!(": it was leased {} before{counted}", words::times(about.fence - 1))
         } else {
             String::new()
         }
