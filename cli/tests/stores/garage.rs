@@ -57,12 +57,14 @@ pub fn start() -> Option<Garage> {
 
 impl Garage {
     /// The variables by which a program finds it.
-    pub fn variables(&self) -> [(String, String); 4] {
+    pub fn variables(&self) -> [(String, String); 5] {
         [
             ("AWS_ENDPOINT_URL", self.endpoint.as_str()),
             ("AWS_REGION", REGION),
             ("AWS_ACCESS_KEY_ID", KEY),
             ("AWS_SECRET_ACCESS_KEY", SECRET),
+            // It compares S3's own checksums, which are sent to Amazon's servers unasked.
+            ("AWS_CHECKSUM_ALGORITHM", "sha256"),
         ]
         .map(|(name, value)| (name.to_string(), value.to_string()))
     }
