@@ -84,8 +84,18 @@ fn a_study_waits_for_a_worker_that_has_what_it_requires() {
 /// One worker has all that is left of a study. Another one that comes is given runs of it, and the curves are those of one worker alone.
 #[test]
 fn the_last_runs_of_a_study_are_shared_with_a_worker_that_has_nothing_to_do() {
-    let text = study("tail", 10, 1_500).replace("shard_size = 2", "shard_size = 10");
-    let folder = Folder::new().and("study.toml", &text);
+    the_last_runs_are_shared(&study("tail", 10, 1_500).replace("shard_size = 2", "shard_size = 10"), "cpu");
+}
+
+/// As on a graphics card, runs are trained in packs, and the bits of a run depend on its pack: packs go to the other worker whole.
+#[test]
+fn the_last_packs_of_a_study_are_shared_whole() {
+    let packs = "shard_size = 10\npack_size = 2";
+    the_last_runs_are_shared(&study("tail", 10, 60).replace("shard_size = 2", packs), "flex");
+}
+
+fn the_last_runs_are_shared(text: &str, device: &str) {
+    let folder = Folder::new().and("study.toml", text);
     let coordinator = Service::start(curvefleet(folder.path()).args([
         "coordinator",
         "--listen",
@@ -96,9 +106,9 @@ fn the_last_runs_of_a_study_are_shared_with_a_worker_that_has_nothing_to_do() {
     let url = coordinator.url();
     let ask = |arguments: &[&str]| run(curvefleet(folder.path()).args(arguments).args(["--coordinator", &url]));
     ask(&["submit", "study.toml"]).succeeded();
-    let _holder = worker(&folder, &url, "holder", &["--slots", "2"]);
+    let _holder = worker(&folder, &url, "holder", &["--slots", "2", "--device", device]);
     while status(&folder, &url)[0]["leased"].as_u64() < Some(18) {}
-    let _idle = worker(&folder, &url, "idle", &[]);
+    let _idle = worker(&folder, &url, "idle", &["--device", device]);
     assert!(ask(&["watch", "tail"]).succeeded().out.contains("20 of 20 runs done"));
 
     let store = folder.path().join("curvefleet-data");
@@ -113,7 +123,7 @@ fn the_last_runs_of_a_study_are_shared_with_a_worker_that_has_nothing_to_do() {
     let told = ask(&["explain", provenance(&store, given.1)["shard"].as_str().unwrap()]).succeeded().out;
     assert!(told.contains("was split off the shard"), "{told}");
 
-    let alone = Folder::new().and("study.toml", &text);
-    run(curvefleet(alone.path()).args(["run", "study.toml"])).succeeded();
+    let alone = Folder::new().and("study.toml", text);
+    run(curvefleet(alone.path()).args(["run", "study.toml", "--device", device])).succeeded();
     assert!(curves(&store, "tail") == curves(&alone.path().join("curvefleet-data"), "tail"), "the curves differ");
 }

@@ -226,6 +226,10 @@ impl Samples {
             Ok(memory) => memory,
             Err(error) => return (0, Err(Untrained::Run(error.to_string()))),
         };
+        // While others had the memory, the lease may have gone elsewhere.
+        if watch.holding.is_lost() || watch.holding.is_unwanted() {
+            return (0, Err(Untrained::Stopped));
+        }
         let checkpoint = tokio::select! {
             biased;
             checkpoint = checkpoints::newest(&shared, first, &described) => checkpoint,
