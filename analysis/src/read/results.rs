@@ -142,7 +142,7 @@ impl MapSums {
             sums.resize(curve.len(), StepSum::default());
         }
         for (sum, value) in sums.iter_mut().zip(curve) {
-            sum.sum += (value * StepSum::UNITS) as i128;
+            sum.sum = sum.sum.saturating_add((value * StepSum::UNITS) as i128);
             sum.runs += 1;
         }
     }
@@ -154,7 +154,7 @@ impl StepSum {
 
     /// The accuracies of both.
     pub fn with(self, other: &StepSum) -> StepSum {
-        StepSum { sum: self.sum + other.sum, runs: self.runs + other.runs }
+        StepSum { sum: self.sum.saturating_add(other.sum), runs: self.runs + other.runs }
     }
 
     /// Their mean; `None` if there are none.

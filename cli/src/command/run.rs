@@ -125,7 +125,7 @@ impl Fleet {
         let study = loaded.study.name.clone();
         let (mut status, reply) = submit(&mut client, store, loaded).await?;
         if !run.repair {
-            warn_of_damage(&reply, "the same command and --repair");
+            warn_of_damage(&reply, &study, "the same command and --repair");
         }
         if run.retry {
             let retried = client.retry_study(RetryStudyRequest { name: study.clone() }).await?.into_inner();

@@ -43,6 +43,7 @@ impl Submit {
             print_json(&serde_json::json!({
                 "study": name, "existed": reply.existed, "planned": runs.planned, "done": runs.done, "reused": reply.reused,
                 "damaged_parts": reply.damaged_parts, "doubtful_parts": reply.doubtful_parts,
+                "unread": reply.unread,
             }));
             return Ok(());
         }
@@ -51,7 +52,7 @@ impl Submit {
         if reply.reused > 0 {
             say!("{} of them were done already in other studies", grouped(reply.reused));
         }
-        warn_of_damage(&reply, &format!("curvefleet retry {name} --damaged"));
+        warn_of_damage(&reply, &name, &format!("curvefleet retry {name} --damaged"));
         say!("follow it with: curvefleet watch {name}");
         Ok(())
     }
@@ -59,7 +60,12 @@ impl Submit {
 
 /// Says which runs are not reused, though they were done in other studies, and what is doubtful; `remedy` is the command that trains
 /// those again.
-pub fn warn_of_damage(reply: &SubmitStudyResponse, remedy: &str) {
+pub fn warn_of_damage(reply: &SubmitStudyResponse, study: &str, remedy: &str) {
+    if reply.unread {
+        say!(
+            "not all curves of reused runs could be read in time; whether they are whole, tells: curvefleet verify {study}"
+        );
+    }
     if reply.damaged_parts > 0 {
         let files = counted(reply.damaged_parts, "file");
         say!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use curvefleet_proto::plan::{RunSettings, ShardSpec};
 use curvefleet_proto::store::Store;
-use curvefleet_worker::agent::trainer::{Next, ShardTrainer, Trainer, Unprepared, Untrained, Watch};
+use curvefleet_worker::agent::trainer::{Next, Room, ShardTrainer, Trainer, Unprepared, Untrained, Watch};
 use curvefleet_worker::train::{Curve, EpochRecord, Outcome, Scores};
 use futures::future::BoxFuture;
 
@@ -39,7 +39,12 @@ impl Trainer for Trains {
 }
 
 impl ShardTrainer for Shard {
-    fn train<'a>(&'a self, seeds: &'a [u64], watch: Watch) -> BoxFuture<'a, (u32, Result<Vec<Outcome>, Untrained>)> {
+    fn train<'a>(
+        &'a self,
+        seeds: &'a [u64],
+        _room: Room,
+        watch: Watch,
+    ) -> BoxFuture<'a, (u32, Result<Vec<Outcome>, Untrained>)> {
         Box::pin(async move { (0, self.pack(seeds, watch).await) })
     }
 }

@@ -44,8 +44,7 @@ pub(super) fn record_all(context: &mut Context<'_>, entries: &[Entry<'_>]) -> Re
     context.execute_many(INSERT, &sets)
 }
 
-/// Writes down that a whole lease ended by the fault of the machine or the network: one row for all its runs, for
-/// the ledger does not know which of them were in training.
+/// Writes down that a whole lease ended by the fault of the machine or the network: one row for all its runs.
 pub(super) fn record_lease_end(
     context: &mut Context<'_>,
     shard_id: i64,

@@ -44,7 +44,7 @@ pub struct Plan {
     pub study: String,
     /// The plan's number, which no other plan of the study ever had.
     pub claim: u64,
-    /// The parts, in the order of the study's plan, then by age.
+    /// The parts, in the order of the study's plan; those of one place in it by shard, then by age.
     pub sources: Vec<Source>,
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::operation::Apply;
 use super::sql::{Context, values};
-use super::{Error, workers};
+use super::{Error, vanish, workers};
 
 /// A lease that a message names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,16 +24,16 @@ pub struct Heartbeat {
     pub session: String,
     /// The leases it holds.
     pub held: Vec<Held>,
-    /// The runs that it has in training, by the shard's id.
+    /// What it has in training, by the shard's id.
     pub in_training: BTreeMap<String, InTraining>,
 }
 
-/// A run in training.
+/// Runs that are trained together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InTraining {
-    /// The run's id.
-    pub run: String,
-    /// Whether it has finished an epoch under this lease.
+    /// The runs' ids; none of those that were done before.
+    pub runs: Vec<String>,
+    /// Whether they have finished an epoch under this lease.
     pub has_epoch: bool,
 }
 
@@ -74,20 +74,25 @@ impl Apply for Heartbeat {
         let mut leases = Vec::with_capacity(self.held.len());
         for held in &self.held {
             let training = self.in_training.get(&held.shard);
-            let run = training.map_or("", |training| training.run.as_str());
+            let runs = training.map_or(&[][..], |training| &training.runs);
+            let in_training = runs.join(",");
             let has_epoch = u32::from(training.is_some_and(|training| training.has_epoch));
             let renewed = context.row(
                 "UPDATE shards SET deadline_ms = ?4, in_training = ?5, has_epoch = ?6
                  WHERE key = ?1 AND worker = ?2 AND fence = ?3 AND state = 'leased'
                  RETURNING (SELECT name FROM studies WHERE studies.id = shards.study_id),
-                           (SELECT paused_ms FROM studies WHERE studies.id = shards.study_id), wanted_by",
-                values![&held.shard, &self.worker, held.fence, deadline_ms, run, has_epoch],
+                           (SELECT paused_ms FROM studies WHERE studies.id = shards.study_id), wanted_by,
+                           CASE WHEN suspect > 0 AND has_epoch > 0 THEN id END",
+                values![&held.shard, &self.worker, held.fence, deadline_ms, &in_training, has_epoch],
                 |row| {
                     let (hand_back, wanted) = (row.unsigned(1)? > 0, !row.text(2)?.is_empty());
-                    Ok(Renewed { study: row.text(0)?, hand_back, wanted })
+                    Ok((Renewed { study: row.text(0)?, hand_back, wanted }, row.maybe_int(3)?))
                 },
             )?;
-            leases.push(renewed);
+            if let Some((_, Some(suspect_id))) = renewed {
+                vanish::clear(context, suspect_id, runs)?;
+            }
+            leases.push(renewed.map(|(renewed, _)| renewed));
         }
         Ok(Heard { leases, registered: true, drained: drained_ms > 0, superseded: false })
     }

@@ -39,8 +39,10 @@ pub struct Lose {
     pub study: String,
     /// The parts, each with what was found; those that no done run of any study lies in change nothing.
     pub parts: Vec<(String, String)>,
-    /// Who asks, for the audit.
+    /// Who asks, for the audit ...
     pub who: String,
+    /// ... and what for: `retry damaged`, or `submit` of a study that would have reused the runs.
+    pub what: &'static str,
 }
 
 /// What became of them.
@@ -105,7 +107,7 @@ impl Apply for Lose {
                 compact::recount(context, study_id)?;
             }
             if !rows.is_empty() {
-                audit::record(context, &self.who, "retry damaged", part, found)?;
+                audit::record(context, &self.who, self.what, part, found)?;
             }
         }
         Ok(Lost { requeued, status: status_of(context, &self.study)? })

@@ -107,7 +107,14 @@ pub(super) fn expire_lease(context: &mut Context<'_>, shard_id: i64, worker: &st
         |row| row.unsigned(0),
     )?;
     let wait_ms = backoff_ms(setbacks.unwrap_or(1).try_into().unwrap_or(u32::MAX));
-    end_lease(context, shard_id, context.now_ms.saturating_add(wait_ms))
+    let not_before_ms = context.now_ms.saturating_add(wait_ms);
+    end_lease(context, shard_id, not_before_ms)?;
+    // Where what was noted has ended it, for a shorter time.
+    context.execute(
+        "UPDATE shards SET not_before_ms = ?2 WHERE id = ?1 AND state = 'pending' AND not_before_ms < ?2",
+        values![shard_id, not_before_ms],
+    )?;
+    Ok(())
 }
 
 /// Ends a lease that its worker does not know of, and writes it down. Nothing was tried, so that nothing waits.

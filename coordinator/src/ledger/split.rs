@@ -66,10 +66,11 @@ fn insert(context: &mut Context<'_>, shard_id: i64, places: &[u32]) -> Result<i6
     let spec_json = serde_json::to_string(&split).map_err(unreadable)?;
     let id = context.row(
         "INSERT INTO shards (study_id, place, plan_place, key, data, condition, labels, model, state, fence, setbacks, open,
-                             requires, work_ms, split_from)
+                             requires, work_ms, split_from, suspect)
          SELECT study_id, (SELECT MAX(other.place) + 1 FROM shards AS other WHERE other.study_id = shards.study_id)
                   + (SELECT unentered FROM studies WHERE studies.id = shards.study_id), plan_place,
-                CAST(?2 AS TEXT), data, condition, labels, model, 'pending', fence, setbacks, CAST(?3 AS BIGINT), requires, work_ms, key
+                CAST(?2 AS TEXT), data, condition, labels, model, 'pending', fence, setbacks, CAST(?3 AS BIGINT), requires, work_ms, key,
+                suspect
          FROM shards WHERE id = ?1 RETURNING id",
         values![shard_id, split.shard.as_str(), places.len() as u64],
         |row| row.int(0),

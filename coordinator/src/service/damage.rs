@@ -30,7 +30,7 @@ pub(super) async fn retry(
         }
     }
     tracing::info!(study, who, lost = lost.len(), whole = whole.len(), "retrying the runs of damaged parts");
-    let lose = Lose { study, parts: lost, who };
+    let lose = Lose { study, parts: lost, who, what: "retry damaged" };
     let answer = core.ledger.ask(lose).await.map_err(refuse::ledger)?;
     let status = Some(message::status(core, answer.status));
     Ok(RetryDamagedResponse { whole, requeued: answer.requeued, status })

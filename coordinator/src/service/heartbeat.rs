@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use curvefleet_proto::limits::{MAX_HELD_PER_MESSAGE, MAX_NAME_BYTES};
+use curvefleet_proto::limits::{MAX_HELD_PER_MESSAGE, MAX_NAME_BYTES, MAX_RUNS_PER_SHARD};
 use curvefleet_proto::v1::{HeartbeatRequest, HeartbeatResponse, Held};
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
@@ -94,12 +94,10 @@ async fn answer(core: &Core, caller: &Caller, request: HeartbeatRequest) -> Resu
     })
 }
 
-/// The run that a lease has in training, by the lease's shard.
+/// What a lease has in training, by the lease's shard.
 fn in_training(held: &Held) -> Result<Option<(String, InTraining)>, Status> {
-    let (run, has_epoch) = if held.beginning.is_empty() { (&held.run, true) } else { (&held.beginning, false) };
-    if run.is_empty() {
-        return Ok(None);
-    }
-    let training = InTraining { run: check::run_id(run)?, has_epoch };
-    Ok(Some((held.shard.clone(), training)))
+    check::count("the heartbeat", held.training.len(), MAX_RUNS_PER_SHARD as usize, "runs of a shard")?;
+    let runs = held.training.iter().map(|run| check::run_id(run)).collect::<Result<Vec<_>, _>>()?;
+    let training = InTraining { runs, has_epoch: held.has_epoch };
+    Ok((!training.runs.is_empty()).then(|| (held.shard.clone(), training)))
 }

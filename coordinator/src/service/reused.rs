@@ -14,7 +14,7 @@ use object_store::ObjectStoreExt as _;
 use tonic::Status;
 
 use super::damage::{self, Damage};
-use super::{Core, refuse};
+use super::{Core, refuse, stopped};
 use crate::ledger::lose::{CommittedPart, CommittedParts, Lose};
 use crate::ledger::runs::ListRuns;
 use crate::ledger::state::RunState;
@@ -35,20 +35,30 @@ pub(super) struct Found {
     pub taken_back: u64,
     /// Parts that are missing, which is not believed.
     pub doubtful: u64,
+    /// Whether all were read.
+    pub is_all: bool,
 }
 
 /// Looks at the parts of a new study's reused runs, and takes back those that are not sound. All runs of the study that are done count as
-/// reused, since it is new. Where there is much to read, what it answers is of what was read by then.
+/// reused, since it is new. Where there is much to read, what it answers is of what was read by then; the rest is read while this
+/// coordinator lives.
 pub(super) async fn check(core: Arc<Core>, study: String, who: String) -> Found {
     let (report, mut reported) = tokio::sync::watch::channel(Found::default());
+    let name = study.clone();
     tokio::spawn(async move {
-        if let Err(error) = look(&core, &study, &who, &report).await {
-            tracing::warn!(study, error = error.message(), "cannot look at the parts of reused runs");
+        let looked = tokio::select! {
+            biased;
+            () = stopped(core.stopping.clone()) => Err(refuse::stopping()),
+            looked = look(&core, &study, &who, &report) => looked,
+        };
+        match looked {
+            Ok(()) => report.send_modify(|found| found.is_all = true),
+            Err(error) => tracing::warn!(study, error = error.message(), "not all parts of reused runs were looked at"),
         }
     });
     let ended = async { while reported.changed().await.is_ok() {} };
     if tokio::time::timeout(WAIT_FOR, ended).await.is_err() {
-        tracing::info!("reading the parts of reused runs takes long, and goes on after the study is submitted");
+        tracing::info!(study = name, "reading the parts of reused runs takes long, and goes on after the submission");
     }
     *reported.borrow()
 }
@@ -75,7 +85,7 @@ async fn look(core: &Core, study: &str, who: &str, report: &tokio::sync::watch::
         let damaged = lost.len() as u64;
         let mut taken_back = 0;
         if damaged > 0 {
-            let lose = Lose { study: study.to_string(), parts: lost, who: who.to_string() };
+            let lose = Lose { study: study.to_string(), parts: lost, who: who.to_string(), what: "submit" };
             taken_back = core.ledger.ask(lose).await.map_err(refuse::ledger)?.requeued;
         }
         if damaged + doubtful > 0 {

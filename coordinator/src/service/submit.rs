@@ -37,13 +37,23 @@ pub(super) async fn submit(core: &Arc<Core>, text: &str, who: String) -> Result<
     let entering = tokio::spawn(async move { entering::enter(&ledger, study, &hash, entered).await });
     let entered = entering.await.map_err(|error| Status::internal(error.to_string()))?.map_err(refuse::ledger)?;
     let done = if submitted.existed { 0 } else { entered.reused };
-    let found = if done > 0 { reused::check(core.clone(), name.clone(), who).await } else { Found::default() };
+    let found = if done > 0 {
+        reused::check(core.clone(), name.clone(), who).await
+    } else {
+        Found { is_all: true, ..Found::default() }
+    };
     let reused = done.saturating_sub(found.taken_back);
     tracing::info!(study = name, existed = submitted.existed, reused, "took the study");
     let status = core.ledger.ask(StudyStatus { name }).await.map_err(refuse::ledger)?;
     let (existed, status) = (submitted.existed, Some(message::status(core, status)));
-    let Found { damaged, doubtful, .. } = found;
-    Ok(SubmitStudyResponse { status, existed, reused, damaged_parts: damaged, doubtful_parts: doubtful })
+    Ok(SubmitStudyResponse {
+        status,
+        existed,
+        reused,
+        damaged_parts: found.damaged,
+        doubtful_parts: found.doubtful,
+        unread: !found.is_all,
+    })
 }
 
 /// The study in a text that can be planned, and the text in which it is kept.

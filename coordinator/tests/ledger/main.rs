@@ -85,6 +85,8 @@ conformance! {
         attempts_are_kept_for_a_person_to_read,
         workers_lost_in_a_runs_first_epoch_are_held_against_it_from_the_fifth_in_a_row_on,
         a_worker_that_is_started_anew_was_lost_too,
+        the_runs_of_a_pack_are_held_to_account_together,
+        a_run_that_has_finished_an_epoch_is_suspected_no_more,
     },
     tokens::{
         tokens_are_kept_with_their_expiry_the_newest_first,

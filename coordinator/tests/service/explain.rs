@@ -60,7 +60,8 @@ async fn a_run_is_explained_from_its_submission_to_its_end() {
         run: runs[0].clone(),
         epoch: 4,
         train_loss: 0.25,
-        beginning: String::new(),
+        training: Vec::new(),
+        has_epoch: false,
     };
     let beat = HeartbeatRequest { worker: "w".to_string(), held: vec![held], ..HeartbeatRequest::default() };
     let mut heard = fleet.workers.heartbeat(tokio_stream::iter([beat])).await.unwrap().into_inner();

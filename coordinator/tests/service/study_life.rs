@@ -84,7 +84,8 @@ async fn a_study_goes_from_submission_to_a_manifest_that_can_be_read() {
         run: runs_of(lease)[0].clone(),
         epoch: 4,
         train_loss: 0.5,
-        beginning: String::new(),
+        training: Vec::new(),
+        has_epoch: false,
     });
     let heartbeat = HeartbeatRequest {
         worker: "w".to_string(),

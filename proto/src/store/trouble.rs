@@ -105,11 +105,12 @@ impl Trouble {
     fn advice(self) -> Option<(&'static str, &'static str)> {
         Some(match self {
             Trouble::Unreachable => {
-                ("nothing answers at its endpoint", "check the endpoint (AWS_ENDPOINT_URL) and the network")
+                ("nothing answers at its endpoint", "check the endpoint (such as AWS_ENDPOINT_URL) and the network")
             }
-            Trouble::Slow => {
-                ("its endpoint does not answer in time", "check the endpoint (AWS_ENDPOINT_URL) and the network")
-            }
+            Trouble::Slow => (
+                "its endpoint does not answer in time",
+                "check the endpoint (such as AWS_ENDPOINT_URL) and the network",
+            ),
             Trouble::NoCredentials => (
                 "no credentials were given, and this machine's cloud has none for it",
                 "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what stands in their place",

@@ -85,6 +85,7 @@ async fn one_stream(
     let opened = tokio::time::timeout(answer_within, client.heartbeat(ReceiverStream::new(receiver))).await;
     let mut replies = opened.map_err(|_| Status::deadline_exceeded("the stream did not open"))??.into_inner();
     let mut before = (Instant::now(), shared.holdings.epochs());
+    let mut rate = 0.0;
     loop {
         let reply = tokio::time::timeout(answer_within, replies.next()).await;
         let reply =
@@ -97,8 +98,11 @@ async fn one_stream(
             () = shared.holdings.news() => {}
         }
         let now = (Instant::now(), shared.holdings.epochs());
-        let rate = (now.1 - before.1) as f64 / (now.0 - before.0).as_secs_f64().max(1e-3);
-        before = now;
+        // A heartbeat out of turn comes after too short a time to tell.
+        if now.0 - before.0 >= times.interval / 2 {
+            rate = (now.1 - before.1) as f64 / (now.0 - before.0).as_secs_f64().max(1e-3);
+            before = now;
+        }
         sent = Instant::now();
         (number, held) = send(shared, &sender, rate).await?;
     }

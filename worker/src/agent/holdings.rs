@@ -63,8 +63,10 @@ struct Progress {
     run: String,
     epoch: u32,
     train_loss: f64,
-    /// The run whose first epoch under this lease is not through.
-    beginning: String,
+    /// The runs in training now, without those that were done before.
+    training: Vec<String>,
+    /// Whether they have finished an epoch.
+    has_epoch: bool,
 }
 
 impl Holdings {
@@ -163,7 +165,9 @@ impl Holdings {
     /// Notes a finished epoch of `runs` runs that are trained in lockstep, the first of which is `run`.
     pub fn note_epoch(&self, holding: &Holding, run: &str, runs: u64, epoch: u32, train_loss: f64) {
         self.epochs.fetch_add(runs, Ordering::Relaxed);
-        *lock(&holding.progress) = Progress { run: run.to_string(), epoch, train_loss, beginning: String::new() };
+        let mut progress = lock(&holding.progress);
+        (progress.run, progress.epoch, progress.train_loss) = (run.to_string(), epoch, train_loss);
+        progress.has_epoch = true;
     }
 }
 
@@ -191,14 +195,20 @@ impl Holding {
         Some(number)
     }
 
-    /// Training of a run begins; of runs in lockstep, `run` is the first.
-    pub fn trains(&self, run: &str) {
-        lock(&self.progress).beginning = run.to_string();
+    /// Training of these runs begins.
+    pub fn trains(&self, runs: Vec<String>) {
+        let mut progress = lock(&self.progress);
+        (progress.training, progress.has_epoch) = (runs, false);
     }
 
     /// It has ended.
     pub fn rests(&self) {
-        lock(&self.progress).beginning.clear();
+        self.trains(Vec::new());
+    }
+
+    /// Whether a pack is left.
+    pub fn has_next(&self) -> bool {
+        lock(&self.left).packs.as_ref().is_some_and(|packs| !packs.is_empty())
     }
 
     /// Runs begun so far.
@@ -231,8 +241,8 @@ impl Holding {
 
     /// The lease as messages name it.
     pub fn held(&self) -> Held {
-        let Progress { run, epoch, train_loss, beginning } = lock(&self.progress).clone();
-        Held { shard: self.shard.clone(), fence: self.fence, run, epoch, train_loss, beginning }
+        let Progress { run, epoch, train_loss, training, has_epoch } = lock(&self.progress).clone();
+        Held { shard: self.shard.clone(), fence: self.fence, run, epoch, train_loss, training, has_epoch }
     }
 }
 
@@ -283,16 +293,20 @@ mod tests {
     fn heartbeats_tell_a_run_in_its_first_epoch_from_one_that_has_finished_some() {
         let holdings = Holdings::default();
         let holding = holdings.add("shard", 1);
-        let told = || (holding.held().beginning, holding.held().run);
-        holding.trains("r1");
-        assert_eq!(told(), ("r1".to_string(), String::new()));
+        let told = || {
+            let Held { training, has_epoch, run, .. } = holding.held();
+            (training.join(" "), has_epoch, run)
+        };
+        let is = |training: &str, has_epoch: bool, run: &str| (training.to_string(), has_epoch, run.to_string());
+        holding.trains(vec!["r1".to_string()]);
+        assert_eq!(told(), is("r1", false, ""));
         holdings.note_epoch(&holding, "r1", 1, 1, 0.5);
-        assert_eq!(told(), (String::new(), "r1".to_string()));
+        assert_eq!(told(), is("r1", true, "r1"));
         holding.rests();
-        holding.trains("r2");
-        assert_eq!(told(), ("r2".to_string(), "r1".to_string()));
+        holding.trains(vec!["r2".to_string(), "r3".to_string()]);
+        assert_eq!(told(), is("r2 r3", false, "r1"));
         holding.rests();
-        assert_eq!(told().0, "", "it failed before it had an epoch");
+        assert_eq!(told(), is("", false, "r1"), "they failed before they had an epoch");
     }
 
     #[tokio::test]

@@ -7,13 +7,14 @@ use curvefleet_proto::artifact::RunProvenance;
 use curvefleet_proto::limits::{MAX_ERROR_BYTES, prefix};
 use curvefleet_proto::plan::{Run, RunId, ShardSpec};
 use curvefleet_proto::v1::{FailRequest, FailureKind, Lease, ReleaseRequest};
+use futures::FutureExt as _;
 use tokio::time::Instant;
 
 use super::asks::Done;
 use super::delivery::{Deliveries, Finding};
 use super::holdings::Holding;
 use super::link::Verdict;
-use super::trainer::{ShardTrainer, Unprepared, Untrained, Watch};
+use super::trainer::{Room, ShardTrainer, Unprepared, Untrained, Watch};
 use super::{Shared, machine, upload};
 use crate::train::curve::FinishedRun;
 use crate::train::{Curve, Outcome};
@@ -21,6 +22,8 @@ use crate::train::{Curve, Outcome};
 /// Finished runs wait at most this long for their commit while others of the shard train: what a killed worker loses beyond the
 /// run at hand. Committing each short run by itself would make an object of a few kilobytes for each.
 const COMMIT_EVERY: Duration = Duration::from_secs(10);
+/// How soon a lease that waits for memory goes back when it is not to go on.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A lease at work.
 struct Work {
@@ -126,13 +129,17 @@ impl Work {
         let packs = self.packs(indices)?;
         self.holding.begin(packs.iter().map(|pack| pack.open.clone()));
         let trainer = self.prepare().await?;
-        while let Some(number) = self.holding.next() {
+        let at_once = packs.iter().map(|pack| pack.runs.len()).max().unwrap_or(0);
+        while self.holding.has_next() {
+            // Before the pack is begun, so that another worker may have it while this one waits.
+            let room = self.room(&*trainer, at_once).await?;
+            let Some(number) = self.holding.next() else { break };
             let pack = packs[number].clone();
             if self.is_to_stop() {
                 self.send().await?;
                 return Err(End::Stopping);
             }
-            self.pack(pack, &*trainer).await?;
+            self.pack(pack, &*trainer, room).await?;
             if self.sent_at.elapsed() >= COMMIT_EVERY {
                 self.send().await?;
             }
@@ -180,11 +187,43 @@ impl Work {
         prepared.map_err(|Unprepared { kind, reason }| End::Failed(kind, reason))
     }
 
+    /// Memory for so many runs at once. What is finished does not wait for it.
+    async fn room(&mut self, trainer: &dyn ShardTrainer, runs: usize) -> Result<Result<Room, Untrained>, End> {
+        let mut room = trainer.room(runs);
+        if let Some(room) = (&mut room).now_or_never() {
+            return Ok(room);
+        }
+        self.send().await?;
+        loop {
+            tokio::select! {
+                biased;
+                room = &mut room => return Ok(room),
+                () = self.shared.told_to_stop() => return Err(End::Stopping),
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            if self.holding.is_lost() {
+                return Err(End::Lost);
+            }
+            if self.holding.is_unwanted() {
+                return Err(End::Stopping);
+            }
+        }
+    }
+
     /// Trains a pack, from its last checkpoint if there is one.
-    async fn pack(&mut self, pack: PackRuns, trainer: &dyn ShardTrainer) -> Result<(), End> {
+    async fn pack(
+        &mut self,
+        pack: PackRuns,
+        trainer: &dyn ShardTrainer,
+        room: Result<Room, Untrained>,
+    ) -> Result<(), End> {
         let started_ms = machine::now_ms();
-        let watch = Watch { shared: self.shared.clone(), holding: self.holding.clone(), first: pack.first() };
-        let (resumed_after_epoch, trained) = trainer.train(&pack.seeds(), watch).await;
+        let open = pack.runs.iter().filter(|(_, is_open)| *is_open).map(|(run, _)| run.id).collect();
+        let watch = Watch { shared: self.shared.clone(), holding: self.holding.clone(), first: pack.first(), open };
+        let (resumed_after_epoch, trained) = match room {
+            Ok(room) => trainer.train(&pack.seeds(), room, watch).await,
+            Err(untrained) => (0, Err(untrained)),
+        };
         self.holding.rests();
         let times = Times { started_ms, ended_ms: machine::now_ms(), resumed_after_epoch };
         let error = match trained {

@@ -13,6 +13,7 @@ use curvefleet_proto::store::Store;
 use curvefleet_proto::v1::FailureKind;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::cache::{self, Held};
@@ -41,9 +42,19 @@ pub trait Trainer: Debug + Send + Sync {
 
 /// Trains the runs of one shard.
 pub trait ShardTrainer: Send + Sync {
-    /// Trains the runs of these seeds together, and tells `watch` of each epoch; says after which epoch it went on from a
+    /// Sets memory aside for so many runs that are trained together; waits until others have given it back.
+    fn room(&self, _runs: usize) -> BoxFuture<'_, Result<Room, Untrained>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Trains the runs of these seeds together in the room set aside for them, and tells `watch` of each epoch; says after which epoch it went on from a
     /// checkpoint (0 for none), and what became of each run.
-    fn train<'a>(&'a self, seeds: &'a [u64], watch: Watch) -> BoxFuture<'a, (u32, Result<Vec<Outcome>, Untrained>)>;
+    fn train<'a>(
+        &'a self,
+        seeds: &'a [u64],
+        room: Room,
+        watch: Watch,
+    ) -> BoxFuture<'a, (u32, Result<Vec<Outcome>, Untrained>)>;
 }
 
 /// Why a shard's runs cannot be trained.
@@ -73,7 +84,12 @@ pub struct Watch {
     pub(super) holding: Arc<Holding>,
     /// The first of the runs that are trained together.
     pub(super) first: RunId,
+    /// Those of them that were not done before.
+    pub(super) open: Vec<RunId>,
 }
+
+/// Memory that is set aside for training, until this is dropped.
+pub type Room = Option<OwnedSemaphorePermit>;
 
 /// What follows on an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,12 +105,12 @@ pub enum Next {
 impl Watch {
     /// Takes note that training begins, or goes on from a checkpoint.
     pub fn begin(&self) {
-        self.holding.trains(&self.first.to_string());
+        self.holding.trains(self.open.iter().map(RunId::to_string).collect());
     }
 
     /// Takes note of a finished epoch of so many runs.
     pub fn epoch(&self, runs: u64, epoch: u32, train_loss: f64) -> Next {
-        let Watch { shared, holding, first } = self;
+        let Watch { shared, holding, first, .. } = self;
         shared.holdings.note_epoch(holding, &first.to_string(), runs, epoch, train_loss);
         if holding.is_lost() {
             Next::Drop
@@ -206,43 +222,52 @@ impl DeviceTrainer {
 }
 
 impl ShardTrainer for Samples {
-    fn train<'a>(&'a self, seeds: &'a [u64], watch: Watch) -> BoxFuture<'a, (u32, Result<Vec<Outcome>, Untrained>)> {
-        Box::pin(self.train_on_a_thread(seeds.to_vec(), watch))
+    fn room(&self, runs: usize) -> BoxFuture<'_, Result<Room, Untrained>> {
+        let taken = self.local.memory.take(self.needed_bytes(runs));
+        Box::pin(async { taken.await.map(Some).map_err(|error| Untrained::Run(error.to_string())) })
+    }
+
+    fn train<'a>(
+        &'a self,
+        seeds: &'a [u64],
+        room: Room,
+        watch: Watch,
+    ) -> BoxFuture<'a, (u32, Result<Vec<Outcome>, Untrained>)> {
+        Box::pin(self.train_on_a_thread(seeds.to_vec(), room, watch))
     }
 }
 
 impl Samples {
-    async fn train_on_a_thread(&self, seeds: Vec<u64>, watch: Watch) -> (u32, Result<Vec<Outcome>, Untrained>) {
+    fn needed_bytes(&self, runs: usize) -> u64 {
+        train::memory::least_bytes(&self.settings, self.selection.samples.len(), runs, self.device)
+    }
+
+    async fn train_on_a_thread(
+        &self,
+        seeds: Vec<u64>,
+        room: Room,
+        watch: Watch,
+    ) -> (u32, Result<Vec<Outcome>, Untrained>) {
         let (settings, selection, device) = (self.settings.clone(), self.selection.clone(), self.device);
         let described = Pack { settings: &settings, seeds: &seeds, selection: &selection, device };
         let (shared, first) = (watch.shared.clone(), watch.first);
-        let needed = train::memory::least_bytes(&settings, selection.samples.len(), seeds.len(), device);
-        let memory = tokio::select! {
-            biased;
-            memory = self.local.memory.take(needed) => memory,
-            () = shared.told_to_stop() => return (0, Err(Untrained::Stopped)),
-        };
-        let memory = match memory {
-            Ok(memory) => memory,
-            Err(error) => return (0, Err(Untrained::Run(error.to_string()))),
-        };
-        // While others had the memory, the lease may have gone elsewhere.
-        if watch.holding.is_lost() || watch.holding.is_unwanted() {
-            return (0, Err(Untrained::Stopped));
+        watch.begin();
+        if self.local.memory.is_much(self.needed_bytes(seeds.len())) {
+            // The coordinator is to know what was in training, should the system end this process for it.
+            tokio::select! {
+                biased;
+                () = shared.told_to_stop() => return (0, Err(Untrained::Stopped)),
+                () = shared.holdings.told_all() => {}
+                () = tokio::time::sleep(HEARD_WITHIN) => {}
+            }
         }
         let checkpoint = tokio::select! {
             biased;
             checkpoint = checkpoints::newest(&shared, first, &described) => checkpoint,
             () = shared.told_to_stop() => return (0, Err(Untrained::Stopped)),
         };
-        watch.begin();
-        if self.local.memory.is_much(needed) {
-            // The coordinator is to know what was in training, should the system end this process for it.
-            tokio::select! {
-                () = shared.holdings.told_all() => {}
-                () = tokio::time::sleep(HEARD_WITHIN) => {}
-                () = shared.told_to_stop() => {}
-            }
+        if watch.holding.is_lost() || watch.holding.is_unwanted() {
+            return (0, Err(Untrained::Stopped));
         }
         if let Some(checkpoint) = &checkpoint {
             tracing::info!(worker = shared.name, run = %first, epoch = checkpoint.epoch, "goes on from a checkpoint");
@@ -268,7 +293,7 @@ impl Samples {
             trained
         });
         let trained = trained.await;
-        drop(memory);
+        drop(room);
         tokio::select! {
             biased;
             () = writer.finish() => {}

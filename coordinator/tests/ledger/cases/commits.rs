@@ -73,6 +73,7 @@ pub fn a_commit_repeated_is_the_same_where_a_run_of_it_was_taken_back(bench: &mu
         study: "one".to_string(),
         parts: vec![(first.part.clone(), "is missing".to_string())],
         who: String::new(),
+        what: "retry damaged",
     };
     assert_eq!(bench.ask(lose).unwrap().requeued, 1);
     let before = bench.runs("one");

@@ -144,7 +144,12 @@ pub fn a_part_that_was_lost_between_plan_and_end_does_not_move(bench: &mut Bench
     let before = finished(bench, "one");
     let planned = plan(bench).unwrap();
     let (lost, who) = (before[4].part.clone(), String::new());
-    let lose = Lose { study: "one".to_string(), parts: vec![(lost.clone(), "is missing".to_string())], who };
+    let lose = Lose {
+        study: "one".to_string(),
+        parts: vec![(lost.clone(), "is missing".to_string())],
+        who,
+        what: "retry damaged",
+    };
     assert_eq!(bench.ask(lose).unwrap().requeued, 1);
     assert_eq!(bench.ask(made(&planned, keys(&planned))).unwrap(), 20);
     let after = bench.runs("one");
@@ -187,7 +192,7 @@ pub fn reused_runs_move_and_are_lost_with_their_part(bench: &mut Bench) {
     assert_eq!((committed.len(), committed[0].key.as_str(), committed[0].size_bytes), (1, key.as_str(), 1_234));
     let lose = |part: &str| {
         let parts = vec![(part.to_string(), "is missing".to_string())];
-        Lose { study: "two".to_string(), parts, who: String::new() }
+        Lose { study: "two".to_string(), parts, who: String::new(), what: "retry damaged" }
     };
     assert_eq!(bench.ask(lose(&old)).unwrap().requeued, 0, "its rows are elsewhere");
     assert_eq!(bench.ask(lose(&key)).unwrap().requeued, 3);

@@ -4,10 +4,11 @@ use curvefleet_coordinator::ledger::Error;
 use curvefleet_coordinator::ledger::backoff::{FIRST_MS, LONGEST_MS};
 use curvefleet_coordinator::ledger::drain::Drain;
 use curvefleet_coordinator::ledger::expire::Expire;
-use curvefleet_coordinator::ledger::heartbeat::InTraining;
+use curvefleet_coordinator::ledger::heartbeat::{Held, InTraining};
 use curvefleet_coordinator::ledger::lease::ANOTHER_WORKER_MS;
 use curvefleet_coordinator::ledger::logs::Logs;
 use curvefleet_coordinator::ledger::register::Register;
+use curvefleet_coordinator::ledger::release::Release;
 use curvefleet_coordinator::ledger::retry::Retry;
 use curvefleet_coordinator::ledger::state::{FailureKind, RunState, StudyState};
 use curvefleet_coordinator::ledger::vanish::LOST_WORKERS;
@@ -133,7 +134,7 @@ fn lost_in_training(bench: &mut Bench, worker: &str, has_epoch: bool) {
     bench.now_ms += LONGEST_MS + ANOTHER_WORKER_MS;
     let given = bench.lease_one(worker);
     let run = runs_of(&given)[given.runs[0] as usize].clone();
-    assert!(bench.trains(worker, &given, InTraining { run, has_epoch }));
+    assert!(bench.trains(worker, &given, InTraining { runs: vec![run], has_epoch }));
     bench.now_ms += SETTINGS.lease_ms;
     assert_eq!(bench.ask(Expire { all: false }).unwrap(), 1);
 }
@@ -174,7 +175,7 @@ pub fn a_worker_that_is_started_anew_was_lost_too(bench: &mut Bench) {
         bench.ask(Register { session: life.to_string(), ..register_of("w") }).unwrap();
         let given = bench.ask(lease_of("w", 1)).unwrap().leases.remove(0);
         let run = runs_of(&given).remove(0);
-        assert!(bench.trains("w", &given, InTraining { run, has_epoch: false }));
+        assert!(bench.trains("w", &given, InTraining { runs: vec![run], has_epoch: false }));
     };
     for life in 0..LOST_WORKERS {
         start(bench, life);
@@ -184,4 +185,36 @@ pub fn a_worker_that_is_started_anew_was_lost_too(bench: &mut Bench) {
     let run = bench.runs("one").remove(0);
     assert_eq!((run.attempts, run.state), (1, RunState::Pending));
     assert!(run.error.contains("5 workers in a row"), "{}", run.error);
+}
+
+/// Runs that are trained in lockstep are lost together, and no one knows which of them it was.
+pub fn the_runs_of_a_pack_are_held_to_account_together(bench: &mut Bench) {
+    bench.submit_small("one");
+    for _ in 1..LOST_WORKERS + u64::from(SETTINGS.max_attempts) {
+        bench.now_ms += LONGEST_MS + ANOTHER_WORKER_MS;
+        let given = bench.lease_one("w");
+        assert_eq!(given.runs, [0, 1]);
+        assert!(bench.trains("w", &given, InTraining { runs: runs_of(&given), has_epoch: false }));
+        bench.now_ms += SETTINGS.lease_ms;
+        assert_eq!(bench.ask(Expire { all: false }).unwrap(), 1);
+    }
+    assert_eq!(bench.status("one").failed, 2);
+    bench.finish_all("w");
+    assert_eq!((bench.status("one").state, bench.status("one").done), (StudyState::Finished, 4));
+}
+
+pub fn a_run_that_has_finished_an_epoch_is_suspected_no_more(bench: &mut Bench) {
+    bench.submit_small("one");
+    for _ in 1..LOST_WORKERS {
+        lost_in_training(bench, "a", false);
+    }
+    bench.now_ms += LONGEST_MS + ANOTHER_WORKER_MS;
+    let given = bench.lease_one("b");
+    let runs = vec![runs_of(&given).remove(0)];
+    assert!(bench.trains("b", &given, InTraining { runs, has_epoch: true }));
+    // It was handed back then.
+    let held = vec![Held { shard: given.shard.clone(), fence: given.fence }];
+    bench.ask(Release { worker: "b".to_string(), held, leaving: None }).unwrap();
+    lost_in_training(bench, "c", false);
+    assert_eq!(bench.runs("one")[0].attempts, 0);
 }

@@ -11,7 +11,7 @@ use crate::bench::{Bench, commit_of, runs_of, study};
 
 fn lose(bench: &mut Bench, study: &str, parts: &[&str]) -> Lost {
     let parts = parts.iter().map(|part| (part.to_string(), "is missing from the store".to_string())).collect();
-    bench.ask(Lose { study: study.to_string(), parts, who: "test".to_string() }).unwrap()
+    bench.ask(Lose { study: study.to_string(), parts, who: "test".to_string(), what: "retry damaged" }).unwrap()
 }
 
 pub fn the_runs_of_a_lost_part_are_trained_again_and_no_others(bench: &mut Bench) {

@@ -187,7 +187,13 @@ impl Model {
         let leases = heartbeat.held.iter().map(|held| {
             let shard = self.held(&held.shard, &heartbeat.worker, held.fence)?;
             self.shards[shard].deadline_ms = now_ms + SETTINGS.lease_ms;
-            self.shards[shard].in_training = heartbeat.in_training.get(&held.shard).cloned();
+            let training = heartbeat.in_training.get(&held.shard).cloned();
+            for run in training.iter().filter(|training| training.has_epoch).flat_map(|training| &training.runs) {
+                if let Some(place) = self.shards[shard].place_of(run) {
+                    self.shards[shard].run(place).lost_workers = 0;
+                }
+            }
+            self.shards[shard].in_training = training;
             let study = &self.studies[self.shards[shard].study];
             let wanted = !self.shards[shard].wanted_by.is_empty();
             Some(Renewed { study: study.submit.study.name.clone(), hand_back: study.paused_ms > 0, wanted })
@@ -235,39 +241,49 @@ impl Model {
                 }
                 let shard = &mut self.shards[index];
                 shard.setbacks += u32::from(!all);
-                shard.end_lease(if all { now_ms } else { now_ms + backoff_ms(shard.setbacks) });
+                let not_before_ms = if all { now_ms } else { now_ms + backoff_ms(shard.setbacks) };
+                shard.end_lease(not_before_ms);
+                if shard.state == ShardState::Pending {
+                    shard.not_before_ms = shard.not_before_ms.max(not_before_ms);
+                }
                 expired += 1;
             }
         }
         expired
     }
 
-    /// A worker that is lost in the first epoch of a run, after others were, is held against the run.
+    /// A worker that is lost in the first epoch of runs, after others were, is held against them.
     fn lose_worker(&mut self, now_ms: u64, index: usize) {
-        let shard = &mut self.shards[index];
-        let (worker, fence, study) = (shard.worker.clone(), shard.fence, shard.study);
-        let Some(training) = shard.in_training.clone() else { return };
-        let Some(place) = shard.place_of(&training.run) else { return };
-        let run = shard.run(place);
+        let shard = &self.shards[index];
+        let (worker, fence) = (shard.worker.clone(), shard.fence);
+        let Some(training) = shard.in_training.clone().filter(|training| !training.has_epoch) else { return };
+        for place in training.runs.iter().filter_map(|run| self.shards[index].place_of(run)).collect::<Vec<_>>() {
+            self.suspect(now_ms, index, place, (&worker, fence));
+        }
+    }
+
+    fn suspect(&mut self, now_ms: u64, index: usize, place: usize, (worker, fence): (&str, u64)) {
+        let study = self.shards[index].study;
+        let run = self.shards[index].run(place);
         if run.state != RunState::Pending || run.tried_fence == fence {
             return;
         }
-        run.lost_workers = if training.has_epoch { 0 } else { run.lost_workers + 1 };
+        run.lost_workers += 1;
         if run.lost_workers < LOST_WORKERS {
             return;
         }
         let error = format!(
-            "{} workers in a row, the last one `{worker}`, were lost before this run finished an epoch: it probably needs more memory than \
-             they have, and the system ended them",
+            "{} workers in a row, the last one `{worker}`, were lost before this run finished an epoch with them: it probably needs more \
+             memory than they have, and the system ended them",
             run.lost_workers
         );
-        (run.error, run.worker) = (error.clone(), worker.clone());
+        (run.error, run.worker) = (error.clone(), worker.to_string());
         (run.attempts, run.tried_fence) = (run.attempts + 1, fence);
         let set_aside = run.attempts == SETTINGS.max_attempts;
         if set_aside {
             run.state = RunState::Failed;
         }
-        self.note(now_ms, index, Some(place), (&worker, fence), ("run", &error, ""));
+        self.note(now_ms, index, Some(place), (worker, fence), ("run", &error, ""));
         self.settle(now_ms, index);
         if set_aside {
             self.changed(now_ms, study);

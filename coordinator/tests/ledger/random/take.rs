@@ -48,8 +48,9 @@ pub fn take(bench: &mut Bench, known: &mut Known, step: &Step) {
             }
         }),
         Step::BeatTraining { lease, run, has_epoch } => with_lease(known, *lease, |_, worker, given| {
-            let Some(run) = pick(&runs_of(given), *run).cloned() else { return };
-            let training = InTraining { run, has_epoch: *has_epoch };
+            let runs = runs_of(given);
+            let Some(first) = runs.iter().position(|known| Some(known) == pick(&runs, *run)) else { return };
+            let training = InTraining { runs: runs[first..].to_vec(), has_epoch: *has_epoch };
             bench.trains(worker, given, training);
         }),
         Step::Commit { lease, runs } => with_lease(known, *lease, |known, worker, given| {
@@ -182,7 +183,8 @@ fn lose(bench: &mut Bench, known: &mut Known, study: &str, index: usize) {
     let (study, who) = (study.to_string(), String::new());
     let asked = CommittedParts { study: study.clone(), parts: parts.clone() };
     let is_known = bench.ask(asked).is_ok();
-    let lost = bench.ask(Lose { study, parts: vec![(part.clone(), "is missing".to_string())], who });
+    let lost =
+        bench.ask(Lose { study, parts: vec![(part.clone(), "is missing".to_string())], who, what: "retry damaged" });
     assert_eq!(lost.is_ok(), is_known);
     if is_known {
         known.done.retain(|_, done| done != part);
