@@ -91,7 +91,7 @@ fn the_last_runs_of_a_study_are_shared_with_a_worker_that_has_nothing_to_do() {
 #[test]
 fn the_last_packs_of_a_study_are_shared_whole() {
     let packs = "shard_size = 10\npack_size = 2";
-    the_last_runs_are_shared(&study("tail", 10, 60).replace("shard_size = 2", packs), "flex");
+    the_last_runs_are_shared(&study("tail", 10, 400).replace("shard_size = 2", packs), "flex");
 }
 
 fn the_last_runs_are_shared(text: &str, device: &str) {
