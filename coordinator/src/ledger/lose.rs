@@ -1,8 +1,9 @@
 //! Takes back the runs of parts that are lost: the one way from done to anything else.
 //!
 //! The ledger cannot see the store. It is told that a part is lost by the service, which has read the part and found it missing or
-//! with other bytes, because a person asked it to look or a new study would reuse its runs. A part here is an object of the store: where rows were moved into a large part
-//! ([`super::compact`]), that one is lost with all of them, and the loss of one that they were moved from changes nothing.
+//! with other bytes, because a person asked it to look or a new study would reuse its runs. A part here is an object of the store: where
+//! rows were moved into a large part ([`super::compact`]), that one is lost with all of them, and the loss of one that they were moved from
+//! changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 

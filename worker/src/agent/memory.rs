@@ -12,8 +12,8 @@ pub struct Memory {
     free: Arc<Semaphore>,
 }
 
-/// Runs mostly take about so many times what they take at the least (1.6 to 3.7 times in the test `training_memory`). Those that are
-/// trained at the same time are taken to do so; one that is trained alone may fit all the same.
+/// Runs mostly take some two times what they take at the least (1.6 to 3.7 times with networks of one layer in the test `training_memory`).
+/// Those that are trained at the same time are taken to do so; one that is trained alone may fit all the same.
 const USUAL: u32 = 2;
 
 /// A run that takes more than this part of the memory may be what exhausts it.

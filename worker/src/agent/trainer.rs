@@ -47,8 +47,8 @@ pub trait ShardTrainer: Send + Sync {
         Box::pin(async { Ok(None) })
     }
 
-    /// Trains the runs of these seeds together in the room set aside for them, and tells `watch` of each epoch; says after which epoch it went on from a
-    /// checkpoint (0 for none), and what became of each run.
+    /// Trains the runs of these seeds together in the room set aside for them, and tells `watch` of each epoch; says after which epoch it
+    /// went on from a checkpoint (0 for none), and what became of each run.
     fn train<'a>(
         &'a self,
         seeds: &'a [u64],
