@@ -37,3 +37,30 @@ fn a_study_runs_against_an_s3_server_over_http() {
     assert!(again.out.contains("reports/second/index.html"), "{}", again.out);
     in_s3(&["report", "remote"], "not-the-secret").refused(1, &["s3://lab/experiments"]);
 }
+
+/// Data files that lie in a bucket are imported from there, into a store in a bucket: the same data set as from this machine.
+#[test]
+fn data_are_imported_from_a_bucket_into_a_bucket() {
+    let buckets = Folder::new();
+    let raw = buckets.path().join("lab/raw");
+    std::fs::create_dir_all(&raw).unwrap();
+    let series = "@problemName toy\n@univariate true\n@equalLength true\n@classLabel true up down\n@data\n\
+                  1,2,3,4:up\n4,3,2,1:down\n1,3,5,7:up\n7,5,3,1:down\n";
+    std::fs::write(raw.join("toy.ts"), series).unwrap();
+    let endpoint = serve(buckets.path());
+    let folder = Folder::new().and("toy.ts", series);
+    let import = |file: &str, store: &str, secret: &str| {
+        let arguments = ["data", "import", "--format", "ts", file, "--store", store];
+        run(curvefleet(folder.path()).args(arguments).envs(variables(&endpoint, secret)))
+    };
+    let imported = |store: &std::path::Path| -> Vec<String> {
+        let files = std::fs::read_dir(store.join("datasets")).unwrap();
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    import("s3://lab/raw/toy.ts", "s3://lab/experiments", SECRET).succeeded();
+    import("toy.ts", "here", SECRET).succeeded();
+    assert_eq!(imported(&buckets.path().join("lab/experiments")), imported(&folder.path().join("here")));
+    import("s3://lab/raw/none.ts", "s3://lab/experiments", SECRET).refused(2, &["s3://lab/raw/none.ts"]);
+    let refused = import("s3://lab/raw/toy.ts", "s3://lab/experiments", "not-the-secret");
+    assert!(refused.code != 0 && refused.err.contains("s3://lab"), "{}", refused.err);
+}
