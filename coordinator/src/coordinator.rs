@@ -93,6 +93,7 @@ impl Coordinator {
         let settings = options.settings();
         let system = |what| move |source| Error::System { what, source };
         let (opening, file, by) = (options.database.clone(), options.ledger_file(&store), clock.clone());
+        let holds_ledger = opening.is_none() && store.is_folder() && file.starts_with(store.url());
         let opened = tokio::task::spawn_blocking(move || open_ledger(opening, &file, settings, &*by)).await;
         let (ledger, ledger_place) = opened.map_err(|error| system("a thread")(std::io::Error::other(error)))??;
         let address = listener.local_addr().map_err(system("the address of its socket"))?;
@@ -115,7 +116,8 @@ impl Coordinator {
         }
         let (stop, stopping) = watch::channel(false);
         let has_tls = tls.is_some();
-        let (core, tasks) = begin(handle.clone(), store.clone(), tokens, settings, clock, &stopping);
+        let core = begin(handle.clone(), store.clone(), holds_ledger, tokens, settings, clock, &stopping);
+        let (core, tasks) = core;
         let (health, served) = server::serve(listener, tls, guard, core.clone(), stopped(stopping)).await?;
         let server = tokio::spawn(served);
         let manifests = core.manifests.clone();
@@ -140,6 +142,7 @@ impl Coordinator {
 fn begin(
     handle: Handle,
     store: Store,
+    holds_ledger: bool,
     tokens: Arc<Tokens>,
     settings: Settings,
     clock: Arc<dyn Clock>,
@@ -166,6 +169,7 @@ fn begin(
     let core = Core {
         ledger: handle,
         store,
+        holds_ledger,
         tokens,
         manifests,
         rates: Rates::new(settings.lease_ms),
@@ -205,7 +209,7 @@ impl Coordinator {
         let guard =
             GuardLayer(Arc::new(Guard { tokens: tokens.clone(), rates: Arc::new(Limits::new(u32::MAX)), own: None }));
         let (stop, stopping) = watch::channel(false);
-        let (core, _) = begin(handle, store, tokens, settings, clock, &stopping);
+        let (core, _) = begin(handle, store, false, tokens, settings, clock, &stopping);
         Ok(Embedded { services: guard.layer(server::routes(core)), _stop: stop, _writer: writer })
     }
 }

@@ -55,11 +55,6 @@ pub fn part_key(study: &str, shard: &str, fence: u64, n: u32) -> String {
     format!("studies/{study}/curves/{shard}-{fence}-{n}.parquet")
 }
 
-/// The study in whose folder an object lies; `None` for keys that are in none.
-pub fn study_of_key(key: &str) -> Option<&str> {
-    key.strip_prefix("studies/")?.split_once('/').map(|(study, _)| study)
-}
-
 /// A part that the rows of others were moved into, by the `n`-th plan of the study's compaction: no two plans share a number. The first
 /// digits of a hash of what it is made from keep it apart from what a ledger planned that was since restored from a backup.
 pub fn compacted_key(study: &str, n: u64, sources_sha256: &str) -> String {

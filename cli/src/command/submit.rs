@@ -75,7 +75,7 @@ pub fn warn_of_damage(reply: &SubmitStudyResponse, study: &str, remedy: &str) {
     if reply.doubtful_parts > 0 {
         let files = counted(reply.doubtful_parts, "file");
         say!(
-            "{files} with curves of reused runs are missing, and nothing else of their studies is in the store: is it the right one? If \
+            "{files} with curves of reused runs are missing, and the store has nothing of any earlier study: is it the right one? If \
              they were deleted on purpose, have those runs trained again with: {remedy}"
         );
     }

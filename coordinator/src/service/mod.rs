@@ -43,6 +43,8 @@ pub(crate) struct Core {
     pub ledger: Handle,
     /// Where artifacts lie.
     pub store: Store,
+    /// Whether the ledger lies there, too: then it is the right store.
+    pub holds_ledger: bool,
     /// Who may ask.
     pub tokens: Arc<Tokens>,
     /// Writes manifests when a client asks.

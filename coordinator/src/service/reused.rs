@@ -1,13 +1,13 @@
 //! Looks at the parts that the reused runs of a new study lie in. The ledger says that they are done; whether their curves are still in
 //! the store, and as they were committed, only reading them tells. Runs whose parts are missing or damaged are trained again. One thing
-//! is not believed: that parts are missing from a store that has not even the file of the study that they were committed for. A
-//! coordinator that was given the wrong store, or whose disk is not mounted, would take back all that was ever done.
+//! is not believed: that parts are missing from a store that has nothing of any earlier study. A coordinator that was given the wrong
+//! store, or whose disk is not mounted, would take back all that was ever done.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use curvefleet_proto::artifact::{study_key, study_of_key};
+use curvefleet_proto::artifact::study_key;
 use curvefleet_proto::limits::MAX_PARTS_PER_RETRY;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectStoreExt as _;
@@ -18,6 +18,7 @@ use super::{Core, refuse, stopped};
 use crate::ledger::lose::{CommittedPart, CommittedParts, Lose};
 use crate::ledger::runs::ListRuns;
 use crate::ledger::state::RunState;
+use crate::ledger::study::ListStudies;
 
 /// How long the submission of a study waits for it; it goes on after that.
 const WAIT_FOR: Duration = Duration::from_secs(10);
@@ -65,7 +66,7 @@ pub(super) async fn check(core: Arc<Core>, study: String, who: String) -> Found 
 
 async fn look(core: &Core, study: &str, who: &str, report: &tokio::sync::watch::Sender<Found>) -> Result<(), Status> {
     let keys: Vec<String> = parts(core, study).await?.into_iter().collect();
-    let mut is_there = BTreeMap::new();
+    let mut is_own = None;
     for keys in keys.chunks(MAX_PARTS_PER_RETRY) {
         let named = CommittedParts { study: study.to_string(), parts: keys.to_vec() };
         let parts = core.ledger.ask(named).await.map_err(refuse::ledger)?;
@@ -76,10 +77,14 @@ async fn look(core: &Core, study: &str, who: &str, report: &tokio::sync::watch::
         let mut looked = futures::stream::iter(parts).map(look).buffered(AT_ONCE);
         let (mut lost, mut doubtful) = (Vec::new(), 0);
         while let Some((key, found)) = looked.try_next().await? {
-            match found {
-                None => {}
-                Some(Damage::Missing) if !has_study_of(core, &key, &mut is_there).await? => doubtful += 1,
-                Some(damage) => lost.push((key, damage.to_string())),
+            let Some(damage) = found else { continue };
+            if damage == Damage::Missing && is_own.is_none() {
+                is_own = Some(is_own_store(core, study).await?);
+            }
+            if damage == Damage::Missing && is_own == Some(false) {
+                doubtful += 1;
+            } else {
+                lost.push((key, damage.to_string()));
             }
         }
         let damaged = lost.len() as u64;
@@ -100,19 +105,28 @@ async fn look(core: &Core, study: &str, who: &str, report: &tokio::sync::watch::
     Ok(())
 }
 
-/// Whether the store has the file of the study that a part was committed for.
-async fn has_study_of(core: &Core, part: &str, known: &mut BTreeMap<String, bool>) -> Result<bool, Status> {
-    let Some(study) = study_of_key(part) else { return Ok(false) };
-    if let Some(is_there) = known.get(study) {
-        return Ok(*is_there);
+/// Whether the store is the one that the ledger's studies were trained into: it holds the ledger, or the file of one of them beside the
+/// new one.
+async fn is_own_store(core: &Core, new: &str) -> Result<bool, Status> {
+    if core.holds_ledger {
+        return Ok(true);
     }
-    let is_there = match core.store.objects().head(&study_key(study).as_str().into()).await {
-        Ok(_) => true,
-        Err(object_store::Error::NotFound { .. }) => false,
-        Err(error) => return Err(Status::unavailable(format!("the store {} fails: {error}", core.store.url()))),
+    let studies = core.ledger.ask(ListStudies).await.map_err(refuse::ledger)?;
+    let keys = studies.into_iter().filter(|study| study.name != new).map(|study| study_key(&study.name));
+    let objects = core.store.objects();
+    let look = |key: String| {
+        let objects = objects.clone();
+        async move { objects.head(&key.as_str().into()).await }
     };
-    known.insert(study.to_string(), is_there);
-    Ok(is_there)
+    let mut looked = futures::stream::iter(keys).map(look).buffered(AT_ONCE);
+    while let Some(found) = looked.next().await {
+        match found {
+            Ok(_) => return Ok(true),
+            Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => return Err(Status::unavailable(format!("the store {} fails: {error}", core.store.url()))),
+        }
+    }
+    Ok(false)
 }
 
 /// The parts that the study's done runs lie in.

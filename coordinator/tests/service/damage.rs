@@ -86,12 +86,25 @@ async fn reused_runs_whose_parts_are_missing_or_damaged_are_trained_again() {
     assert_eq!((again.existed, again.reused, again.damaged_parts), (true, 0, 0));
 }
 
-#[tokio::test]
-async fn a_store_that_has_nothing_of_the_earlier_study_is_not_believed() {
-    let mut fleet = Fleet::start().await;
-    done_study(&mut fleet).await;
+/// The folder of the one earlier study is gone: deleted, or on another disk.
+async fn after_the_earlier_study_is_gone(fleet: &mut Fleet) -> (u64, u64, u64) {
+    done_study(fleet).await;
     std::fs::remove_dir_all(fleet.file(&study_key("one")).parent().unwrap()).unwrap();
     let two = fleet.submit(study("two", 2)).await.unwrap();
-    assert_eq!((two.reused, two.damaged_parts, two.doubtful_parts), (6, 0, 3));
-    assert_eq!(two.status.unwrap().state(), StudyState::Finished, "nothing is taken back unasked");
+    (two.reused, two.damaged_parts, two.doubtful_parts)
+}
+
+#[tokio::test]
+async fn a_store_that_has_nothing_of_any_earlier_study_is_not_believed() {
+    let mut fleet = Fleet::start_with_its_ledger_apart().await;
+    assert_eq!(after_the_earlier_study_is_gone(&mut fleet).await, (6, 0, 3), "nothing is taken back unasked");
+    // Now that it has the file of a study of this ledger, it is known.
+    let three = fleet.submit(study("three", 2)).await.unwrap();
+    assert_eq!((three.reused, three.damaged_parts, three.doubtful_parts), (0, 3, 0));
+}
+
+#[tokio::test]
+async fn a_store_that_holds_the_ledger_is_the_right_one() {
+    let mut fleet = Fleet::start().await;
+    assert_eq!(after_the_earlier_study_is_gone(&mut fleet).await, (0, 3, 0));
 }

@@ -58,11 +58,19 @@ impl Fleet {
     pub async fn start() -> Fleet {
         let clock = Arc::new(Hand::default());
         clock.turn(1_000_000);
-        Fleet::start_in(Arc::new(tempfile::tempdir().unwrap()), clock).await.unwrap()
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Fleet::start_in(options(&folder), folder, clock).await.unwrap()
     }
 
-    async fn start_in(folder: Arc<tempfile::TempDir>, clock: Arc<Hand>) -> Result<Fleet, Error> {
-        let running = Coordinator::start_at(options(&folder), clock.clone()).await?;
+    /// With the ledger in another folder than the store.
+    pub async fn start_with_its_ledger_apart() -> Fleet {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let options = Options { ledger: Some(folder.path().join("ledger.sqlite")), ..options(&folder) };
+        Fleet::start_in(options, folder, Arc::new(Hand::default())).await.unwrap()
+    }
+
+    async fn start_in(options: Options, folder: Arc<tempfile::TempDir>, clock: Arc<Hand>) -> Result<Fleet, Error> {
+        let running = Coordinator::start_at(options, clock.clone()).await?;
         let channel = connect(&running).await;
         let (studies, workers) = (StudyServiceClient::new(channel.clone()), WorkerServiceClient::new(channel));
         Ok(Fleet { running, clock, folder, studies, workers })
@@ -73,7 +81,7 @@ impl Fleet {
         let Fleet { running, clock, folder, studies, workers } = self;
         drop((studies, workers));
         running.shutdown().await;
-        Fleet::start_in(folder, clock).await.unwrap()
+        Fleet::start_in(options(&folder), folder, clock).await.unwrap()
     }
 
     pub fn file(&self, key: &str) -> PathBuf {
